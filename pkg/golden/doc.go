@@ -1,0 +1,7 @@
+// Package golden owns a golden's life: its file system image is built without
+// any mount or privilege, written in parallel, read back, sealed, then
+// resolved for new volumes, listed, and at last retired and deleted.
+//
+// It knows Ceph through the port in store.go. It must not import gRPC,
+// go-ceph or any backend.
+package golden

@@ -1,0 +1,54 @@
+package golden
+
+import (
+	"context"
+	"io"
+
+	"github.com/sdp-csi/sdp-csi/pkg/tenant"
+)
+
+// Store is Ceph as goldens need it. pkg/ceph implements it on a real Ceph,
+// tests/fake in memory. The contracts of errors, time and concurrency are
+// those of rbd.Cluster.
+type Store interface {
+	Records
+	Images
+	// LockRecord takes an exclusive, self-expiring lock on a name and keeps
+	// it until the returned function is called. A name that somebody else has
+	// locked wraps volume.ErrPending. The lock of a killed holder expires
+	// within a minute.
+	LockRecord(ctx context.Context, at tenant.Place, name string) (unlock func(), err error)
+}
+
+// Records are the golden's records, under the contract of rbd.Records.
+type Records interface {
+	CreateRecord(ctx context.Context, at tenant.Place, name string, data []byte) error
+	ReadRecord(ctx context.Context, at tenant.Place, name string) ([]byte, error)
+	UpdateRecord(ctx context.Context, at tenant.Place, name string, data []byte) error
+	RemoveRecord(ctx context.Context, at tenant.Place, name string) error
+	ListRecords(ctx context.Context, at tenant.Place, prefix, after string, limit int) ([]string, error)
+}
+
+// Images are the images and snapshots that goldens are.
+type Images interface {
+	CreateImage(ctx context.Context, at tenant.Place, name string, size int64) error
+	// OpenImage opens an image for reading and writing.
+	OpenImage(ctx context.Context, at tenant.Place, name string) (Image, error)
+	ImageID(ctx context.Context, at tenant.Place, name string) (string, error)
+	RemoveImage(ctx context.Context, at tenant.Place, name string) error
+	CreateSnapshot(ctx context.Context, at tenant.Place, image, snapshot string) error
+	// SnapshotID returns Ceph's id of a snapshot; volume.ErrNotFound without it.
+	SnapshotID(ctx context.Context, at tenant.Place, image, snapshot string) (uint64, error)
+	RemoveSnapshot(ctx context.Context, at tenant.Place, image, snapshot string) error
+	// Children returns how many clones the snapshot has, in all namespaces.
+	Children(ctx context.Context, at tenant.Place, image, snapshot string) (int, error)
+}
+
+// Image is an open image. ReadAt and WriteAt may be called concurrently.
+type Image interface {
+	io.ReaderAt
+	io.WriterAt
+	// Flush makes what was written durable.
+	Flush() error
+	io.Closer
+}

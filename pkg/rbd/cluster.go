@@ -1,0 +1,113 @@
+package rbd
+
+import (
+	"context"
+	"time"
+
+	"github.com/sdp-csi/sdp-csi/pkg/tenant"
+	"github.com/sdp-csi/sdp-csi/pkg/volume"
+)
+
+// Cluster is Ceph as the controller side needs it. pkg/ceph implements it on
+// a real Ceph, tests/fake in memory; tests/conformance holds both to the
+// contracts written here.
+//
+// Every call is bounded in time by the cluster's own time-outs and returns
+// volume.ErrUnavailable when it is not known whether a change took effect.
+// A context that has ended before a call begins makes the call fail with the
+// context's error and without effect; a call that has begun runs to its end.
+// All methods are safe for concurrent use, also on the same name, and none
+// waits for a call on another name.
+type Cluster interface {
+	Records
+	Images
+	Snapshots
+	// Free returns the bytes that the place's pool can still store.
+	Free(ctx context.Context, at tenant.Place) (int64, error)
+}
+
+// Records are small objects in the tenant's namespace, plus one ordered index
+// of their names, so that lists come in pages and in order.
+type Records interface {
+	// CreateRecord writes a new record and its index entry. The entry is
+	// there before the record is. It wraps volume.ErrExists when there is one.
+	CreateRecord(ctx context.Context, at tenant.Place, name string, data []byte) error
+	// ReadRecord returns a record's bytes; volume.ErrNotFound without one,
+	// volume.ErrDenied when the connection's user may not read it.
+	ReadRecord(ctx context.Context, at tenant.Place, name string) ([]byte, error)
+	// UpdateRecord replaces an existing record's bytes; volume.ErrNotFound
+	// without one.
+	UpdateRecord(ctx context.Context, at tenant.Place, name string, data []byte) error
+	// RemoveRecord removes the record and then its index entry. Absent is
+	// success, for each of both.
+	RemoveRecord(ctx context.Context, at tenant.Place, name string) error
+	// ListRecords returns up to limit names that begin with prefix and sort
+	// after `after`, in byte order. A name's record may be gone already.
+	ListRecords(ctx context.Context, at tenant.Place, prefix, after string, limit int) ([]string, error)
+}
+
+// Parent is a snapshot to clone: an image of a place, by name.
+type Parent struct {
+	Place    tenant.Place
+	Image    string
+	Snapshot string
+}
+
+// Images are the RBD images of a place.
+type Images interface {
+	// CreateImage makes a blank image; volume.ErrExists when the name is
+	// taken.
+	CreateImage(ctx context.Context, at tenant.Place, name string, size int64) error
+	// CloneImage makes a copy-on-write clone (format v2) with the parent's
+	// size. It wraps volume.ErrExists, or volume.ErrNotFound when the parent
+	// or its snapshot is not there.
+	CloneImage(ctx context.Context, parent Parent, at tenant.Place, name string) error
+	// ResizeImage sets an image's size; volume.ErrNotFound without it.
+	ResizeImage(ctx context.Context, at tenant.Place, name string, size int64) error
+	// ImageID returns Ceph's id of the image; volume.ErrNotFound without it.
+	// It opens no image.
+	ImageID(ctx context.Context, at tenant.Place, name string) (string, error)
+	// RenameImage renames; volume.ErrNotFound without `from`,
+	// volume.ErrExists when `to` is taken.
+	RenameImage(ctx context.Context, at tenant.Place, from, to string) error
+	// RemoveImage removes an image, also one whose creation was interrupted.
+	// Absent is success. It wraps volume.ErrInUse when the image has
+	// snapshots (those in the trash too) or is open somewhere for writing.
+	RemoveImage(ctx context.Context, at tenant.Place, name string) error
+}
+
+// SnapshotInfo is what Ceph knows of an image's snapshot.
+type SnapshotInfo struct {
+	ID      uint64
+	Size    int64 // bytes of the image when it was taken
+	Created time.Time
+}
+
+// Snapshots are the snapshots of a place's images.
+type Snapshots interface {
+	// CreateSnapshot takes a snapshot; volume.ErrExists when the name is
+	// taken, volume.ErrNotFound without the image.
+	CreateSnapshot(ctx context.Context, at tenant.Place, image, snapshot string) error
+	// Snapshot describes a snapshot; volume.ErrNotFound without it or its image.
+	Snapshot(ctx context.Context, at tenant.Place, image, snapshot string) (SnapshotInfo, error)
+	// RemoveSnapshot removes one. Absent (the snapshot or the image) is
+	// success. One that has clones goes to the image's trash, where it keeps
+	// the clones readable and goes away with the last of them.
+	RemoveSnapshot(ctx context.Context, at tenant.Place, image, snapshot string) error
+}
+
+// Goldens resolves goldens for new volumes. pkg/golden implements it.
+type Goldens interface {
+	// Resolve returns a golden that new volumes may use. Without one, and for
+	// one that is not sealed or is retired, it wraps volume.ErrNotFound and
+	// says which.
+	Resolve(ctx context.Context, at tenant.Place, ref volume.GoldenRef) (volume.Golden, error)
+}
+
+// Reader reads records on a node with the key of one request. The connection
+// is the reader's own, so what it can read proves what the key may.
+type Reader interface {
+	// Read returns a record's bytes as Records.ReadRecord does.
+	// volume.ErrDenied also means that the cluster knows no such user or key.
+	Read(ctx context.Context, at tenant.Place, c volume.Credentials, name string) ([]byte, error)
+}

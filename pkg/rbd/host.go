@@ -1,0 +1,40 @@
+package rbd
+
+import "context"
+
+// Host is the node's mounts as staging needs them. pkg/mount implements it on
+// the kernel, tests/fake in memory. Safe for concurrent use; calls for one
+// path are serialised by the caller.
+type Host interface {
+	// Mounted returns the source device of what is mounted on path and
+	// whether it is mounted read-only; volume.ErrNotFound when nothing is.
+	Mounted(ctx context.Context, path string) (Mount, error)
+	// Mount mounts device's file system on path, a directory that it makes.
+	// The options are the ones of the file system that keep a read-only mount
+	// from writing to its device (a journal replay, a log recovery).
+	// options are the class's mount options; one that is not known to be
+	// harmless wraps volume.ErrInvalid.
+	Mount(ctx context.Context, device, path, fsType string, readOnly bool, options []string) error
+	// Format makes an empty file system on a device that has none. One of the
+	// same type is left alone; another wraps volume.ErrConflict.
+	Format(ctx context.Context, device, fsType string) error
+	// BindDevice makes the device visible at path, a file that it makes.
+	BindDevice(ctx context.Context, device, path string, readOnly bool) error
+	// Unmount unmounts path, as often as it is mounted, and removes it if it
+	// is a file (one that BindDevice made). A directory, which the CO made,
+	// stays. Absent or not mounted is success.
+	Unmount(ctx context.Context, path string) error
+	// Users returns how many mounts of the device the node has, binds of its
+	// node file included.
+	Users(ctx context.Context, device string) (int, error)
+	// Grow makes the file system on device, which is mounted on path, as
+	// large as the device. One that is large enough is left alone.
+	Grow(ctx context.Context, device, path string) error
+}
+
+// Mount is one row of the mount table.
+type Mount struct {
+	Device   string // the block device, or the device file that is bound
+	FsType   string
+	ReadOnly bool
+}

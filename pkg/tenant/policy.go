@@ -1,0 +1,202 @@
+package tenant
+
+import (
+	"fmt"
+	"path"
+	"strings"
+
+	"github.com/sdp-csi/sdp-csi/pkg/volume"
+)
+
+// Policy answers who may do what where. It does not change; a new file makes
+// a new Policy. Safe for concurrent use.
+type Policy struct {
+	file     file
+	clusters map[string]*Cluster
+	tenants  map[string]*Tenant
+}
+
+// Admit returns the place where the namespace's volumes go. cluster may be
+// empty when the policy has one cluster only. It wraps ErrInvalid for a
+// missing namespace or unknown cluster, ErrDenied for a namespace without a
+// tenant.
+func (p *Policy) Admit(namespace, cluster string) (Place, error) {
+	if namespace == "" {
+		return Place{}, fmt.Errorf("the request names no namespace: run the external-provisioner with --extra-create-metadata, "+
+			"or the driver with --default-tenant: %w", volume.ErrInvalid)
+	}
+	t, err := p.tenantOf(namespace)
+	if err != nil {
+		return Place{}, err
+	}
+	return p.place(cluster, t)
+}
+
+// Default returns the place of a tenant that the admin chose for requests
+// without a namespace.
+func (p *Policy) Default(tenant, cluster string) (Place, error) {
+	if !p.knows(tenant) {
+		return Place{}, unknownTenant(tenant)
+	}
+	return p.place(cluster, tenant)
+}
+
+// Open returns the place that an ID names. An ID of a cluster or tenant which
+// the policy does not have wraps ErrNotFound.
+func (p *Policy) Open(id volume.ID) (Place, error) {
+	c, ok := p.clusters[id.Cluster]
+	if !ok || !p.knows(id.Tenant) {
+		return Place{}, fmt.Errorf("%s: cluster %s with tenant %s is not in the policy: %w", id, id.Cluster, id.Tenant, volume.ErrNotFound)
+	}
+	return Place{cluster: c, tenant: id.Tenant}, nil
+}
+
+// Golden returns the place of the golden that ref names for the tenant of p:
+// its own, or one that the policy grants. Without a grant it wraps ErrDenied
+// whether the golden exists or not.
+func (p *Policy) Golden(at Place, ref volume.GoldenRef) (Place, error) {
+	if ref.Tenant == "" || ref.Tenant == at.tenant {
+		return at, nil
+	}
+	t, ok := p.tenants[at.tenant]
+	if !ok || !t.mayUse(ref) || !p.knows(ref.Tenant) {
+		return Place{}, fmt.Errorf("tenant %s may not use golden %s: the policy grants it not: %w", at.tenant, ref, volume.ErrDenied)
+	}
+	return Place{cluster: at.cluster, tenant: ref.Tenant}, nil
+}
+
+// Source returns the place of a volume or snapshot that the tenant of p
+// wants to copy: only its own, in the same cluster. It wraps ErrDenied.
+func (p *Policy) Source(at Place, id volume.ID) (Place, error) {
+	if id.Tenant != at.tenant {
+		return Place{}, fmt.Errorf("tenant %s may not use %s: it is another tenant's: %w", at.tenant, id, volume.ErrDenied)
+	}
+	if id.Cluster != at.cluster.ID {
+		return Place{}, fmt.Errorf("%s is in cluster %s, the new volume in %s: %w", id, id.Cluster, at.cluster.ID, volume.ErrInvalid)
+	}
+	return at, nil
+}
+
+// CheckPod says whether a pod of the namespace may use the volume. An empty
+// namespace passes: kubelet sends it only where the CSIDriver object asks.
+func (p *Policy) CheckPod(id volume.ID, namespace string) error {
+	if namespace == "" {
+		return nil
+	}
+	t, err := p.tenantOf(namespace)
+	if err != nil {
+		return err
+	}
+	if t != id.Tenant {
+		return fmt.Errorf("a pod of namespace %s (tenant %s) may not use a volume of tenant %s: %w", namespace, t, id.Tenant, volume.ErrDenied)
+	}
+	return nil
+}
+
+// Places returns every place: cluster by cluster, tenants in the policy's
+// order. Tenants that exist by `auto` alone are not in it.
+func (p *Policy) Places() []Place {
+	var all []Place
+	for _, c := range p.file.Clusters {
+		for _, t := range p.file.Tenants {
+			all = append(all, Place{cluster: c, tenant: t.Name})
+		}
+	}
+	return all
+}
+
+// Clusters returns the clusters in the policy's order.
+func (p *Policy) Clusters() []*Cluster { return p.file.Clusters }
+
+// Tenants returns the tenants in the policy's order.
+func (p *Policy) Tenants() []*Tenant { return p.file.Tenants }
+
+func (p *Policy) place(cluster, tenant string) (Place, error) {
+	c, err := p.cluster(cluster)
+	if err != nil {
+		return Place{}, err
+	}
+	return Place{cluster: c, tenant: tenant}, nil
+}
+
+func (p *Policy) cluster(id string) (*Cluster, error) {
+	if id == "" && len(p.file.Clusters) == 1 {
+		return p.file.Clusters[0], nil
+	}
+	if c, ok := p.clusters[id]; ok {
+		return c, nil
+	}
+	ids := make([]string, len(p.file.Clusters))
+	for i, c := range p.file.Clusters {
+		ids[i] = c.ID
+	}
+	if id == "" {
+		return nil, fmt.Errorf("the parameter cluster is missing: name one of %s: %w", strings.Join(ids, ", "), volume.ErrInvalid)
+	}
+	return nil, fmt.Errorf("cluster %.64q is not in the policy, which has %s: %w", id, strings.Join(ids, ", "), volume.ErrInvalid)
+}
+
+// tenantOf maps a namespace: a literal name wins over a pattern, the first
+// pattern over later ones, and `auto` comes last.
+func (p *Policy) tenantOf(namespace string) (string, error) {
+	if pattern := p.match(namespace); pattern != "" {
+		return pattern, nil
+	}
+	if p.file.Auto && volume.IsName(namespace, 63) {
+		if t := autoTenant(namespace); p.tenants[t] == nil {
+			return t, nil
+		}
+		return "", fmt.Errorf("namespace %.64q has the name of a tenant that does not list it: add it to the policy file: %w", namespace, volume.ErrDenied)
+	}
+	return "", fmt.Errorf("namespace %.64q belongs to no tenant: add it to the policy file: %w", namespace, volume.ErrDenied)
+}
+
+func (p *Policy) match(namespace string) string {
+	found := ""
+	for _, t := range p.file.Tenants {
+		for _, n := range t.Namespaces {
+			if n == namespace {
+				return t.Name
+			}
+			if ok, _ := path.Match(n, namespace); ok && found == "" {
+				found = t.Name
+			}
+		}
+	}
+	return found
+}
+
+const autoDigits = 10
+
+// autoTenant names the tenant of a namespace: its own name, cut and hashed
+// where that is too long. A namespace that looks like a hashed name is hashed
+// too, so that nobody can choose a name that is another namespace's tenant.
+func autoTenant(namespace string) string {
+	if len(namespace) <= volume.MaxTenantName && !looksHashed(namespace) {
+		return namespace
+	}
+	cut := min(len(namespace), volume.MaxTenantName-autoDigits-1)
+	return strings.TrimRight(namespace[:cut], "-") + "-" + volume.Hash(namespace)[:autoDigits]
+}
+
+func looksHashed(s string) bool {
+	i := len(s) - autoDigits - 1
+	return i >= 0 && s[i] == '-' && strings.Trim(s[i+1:], "0123456789abcdef") == ""
+}
+
+func (p *Policy) knows(tenant string) bool {
+	return p.tenants[tenant] != nil || (p.file.Auto && volume.IsName(tenant, volume.MaxTenantName))
+}
+
+func (t *Tenant) mayUse(ref volume.GoldenRef) bool {
+	for _, g := range t.Goldens {
+		if g == ref.String() || g == ref.Tenant+"/*" || g == ref.Tenant+"/"+ref.Name+":*" {
+			return true
+		}
+	}
+	return false
+}
+
+func unknownTenant(name string) error {
+	return fmt.Errorf("tenant %.64q is not in the policy file: %w", name, volume.ErrNotFound)
+}

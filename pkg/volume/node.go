@@ -1,0 +1,35 @@
+package volume
+
+// Stage is what NodeStageVolume was asked for.
+type Stage struct {
+	ID          ID
+	Path        string // the staging directory, which the CO made
+	Block       bool
+	FsType      string // empty: the volume's own
+	ReadOnly    bool   // the access mode is a reader's
+	Options     []string
+	Credentials Credentials // the request's; what they may read is the proof of access
+}
+
+// StagedDevice is the file in a block volume's staging directory over which
+// its device is bound.
+const StagedDevice = "device"
+
+// Publication is what NodePublishVolume was asked for.
+type Publication struct {
+	ID       ID
+	Staging  string
+	Target   string // made by the driver
+	Block    bool
+	ReadOnly bool
+}
+
+// Usage is what NodeGetVolumeStats answers.
+type Usage struct {
+	Block     bool // only Total is known
+	Total     int64
+	Used      int64
+	Available int64
+	// Inodes are zero where the file system counts none (EROFS).
+	Inodes, InodesUsed, InodesFree int64
+}
