@@ -45,8 +45,9 @@ type Stager interface {
 	// Unstage undoes Stage, also a half done one. Not staged is success.
 	Unstage(ctx context.Context, at tenant.Place, id volume.ID, path string) error
 	// Expand makes the device and the file system on it as large as the
-	// image is; path is where the volume is staged or published.
-	Expand(ctx context.Context, at tenant.Place, id volume.ID, path string) (int64, error)
+	// image is; path is where the volume is staged or published. ErrNotFound
+	// when it is not staged here.
+	Expand(ctx context.Context, at tenant.Place, id volume.ID, path string) error
 	// Limit returns how many volumes the node can have staged.
 	Limit() int64
 }

@@ -71,8 +71,9 @@ type Images interface {
 	// volume.ErrExists when `to` is taken.
 	RenameImage(ctx context.Context, at tenant.Place, from, to string) error
 	// RemoveImage removes an image, also one whose creation was interrupted.
-	// Absent is success. It wraps volume.ErrInUse when the image has
-	// snapshots (those in the trash too) or is open somewhere for writing.
+	// Absent is success. It wraps volume.ErrHasSnapshots when the image has
+	// snapshots (those in the trash too), volume.ErrInUse when it is open
+	// somewhere for writing.
 	RemoveImage(ctx context.Context, at tenant.Place, name string) error
 }
 

@@ -41,12 +41,27 @@ func (p *Policy) Default(tenant, cluster string) (Place, error) {
 	return p.place(cluster, tenant)
 }
 
+// Pool returns a place of no tenant, to ask for a pool's free space.
+func (p *Policy) Pool(cluster string) (Place, error) { return p.place(cluster, "") }
+
 // Open returns the place that an ID names. An ID of a cluster or tenant which
 // the policy does not have wraps ErrNotFound.
 func (p *Policy) Open(id volume.ID) (Place, error) {
 	c, ok := p.clusters[id.Cluster]
 	if !ok || !p.knows(id.Tenant) {
 		return Place{}, fmt.Errorf("%s: cluster %s with tenant %s is not in the policy: %w", id, id.Cluster, id.Tenant, volume.ErrNotFound)
+	}
+	return Place{cluster: c, tenant: id.Tenant}, nil
+}
+
+// Release returns the place of an ID for giving something up: deleting,
+// unstaging. It needs the cluster only, so that what a tenant left behind can
+// be removed after the tenant has gone from the policy. An unknown cluster
+// wraps ErrInUse: its row must come back before its volumes can go.
+func (p *Policy) Release(id volume.ID) (Place, error) {
+	c, ok := p.clusters[id.Cluster]
+	if !ok {
+		return Place{}, fmt.Errorf("%s: cluster %s is not in the policy any more: restore its row: %w", id, id.Cluster, volume.ErrInUse)
 	}
 	return Place{cluster: c, tenant: id.Tenant}, nil
 }

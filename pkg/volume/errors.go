@@ -19,6 +19,10 @@ var (
 	ErrDenied = errors.New("denied")
 	// ErrInUse is returned when something that must go first still exists.
 	ErrInUse = errors.New("in use")
+	// ErrHasSnapshots is returned when an image cannot be removed because
+	// snapshots, or clones of one in its trash, hang on it. It does not reach
+	// a caller: such an image is renamed and removed with the last of them.
+	ErrHasSnapshots = errors.New("has snapshots")
 	// ErrPending is returned when another operation on the same thing runs.
 	ErrPending = errors.New("operation pending")
 	// ErrBadToken is returned when a list token is not one that we issued.

@@ -1,0 +1,116 @@
+package driver
+
+import (
+	"context"
+	"fmt"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"k8s.io/klog/v2"
+
+	"github.com/sdp-csi/sdp-csi/pkg/volume"
+)
+
+// inflight lets one operation at a time own a key. Keys of different volumes
+// never wait for each other. The zero value with a limit is ready for use.
+type inflight struct {
+	// limit bounds an operation whose caller has gone; Ceph's own time-outs
+	// bound each of its calls.
+	limit time.Duration
+
+	mu   sync.Mutex
+	held map[string]chan struct{} // closed when the key is released
+}
+
+func newInflight(limit time.Duration) *inflight {
+	return &inflight{limit: limit, held: map[string]chan struct{}{}}
+}
+
+// do runs fn while it owns key. Another operation on the key is waited for,
+// no longer than ctx allows: then the answer wraps ErrPending.
+//
+// fn owns the key until it really ends: a call into Ceph cannot be interrupted,
+// so fn goes on when ctx ends, and the caller gets ctx's error. fn's own
+// context has ctx's values and the limit instead of ctx's deadline. The key is
+// released before the result is delivered.
+func (f *inflight) do(ctx context.Context, key string, fn func(context.Context) error) error {
+	if err := f.acquire(ctx, key); err != nil {
+		return err
+	}
+	result := make(chan error, 1)
+	go func() {
+		own, cancel := context.WithTimeout(context.WithoutCancel(ctx), f.limit)
+		defer cancel()
+		err := guarded(own, fn)
+		f.release(key)
+		result <- err
+	}()
+	select {
+	case err := <-result:
+		return err
+	case <-ctx.Done():
+		return fmt.Errorf("%s goes on after the call ended, ask again: %w", key, context.Cause(ctx))
+	}
+}
+
+// call is do for a function with a result.
+func call[T any](ctx context.Context, f *inflight, key string, fn func(context.Context) (T, error)) (T, error) {
+	var result T
+	err := f.do(ctx, key, func(ctx context.Context) error {
+		r, err := fn(ctx)
+		if err == nil {
+			result = r
+		}
+		return err
+	})
+	if err != nil {
+		var zero T
+		return zero, err
+	}
+	return result, nil
+}
+
+func (f *inflight) acquire(ctx context.Context, key string) error {
+	for {
+		busy := f.take(key)
+		if busy == nil {
+			return nil
+		}
+		select {
+		case <-busy:
+		case <-ctx.Done():
+			return fmt.Errorf("another operation on %s is running: %w", key, volume.ErrPending)
+		}
+	}
+}
+
+// take owns the key and returns nil, or returns what to wait for.
+func (f *inflight) take(key string) <-chan struct{} {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if busy, ok := f.held[key]; ok {
+		return busy
+	}
+	f.held[key] = make(chan struct{})
+	return nil
+}
+
+func (f *inflight) release(key string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	close(f.held[key])
+	delete(f.held, key)
+}
+
+// guarded turns a panic into an error, so that a bug in one operation neither
+// keeps its key nor ends the process.
+func guarded(ctx context.Context, fn func(context.Context) error) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			klog.FromContext(ctx).Error(nil, "panic", "value", r, "stack", string(debug.Stack()))
+			err = fmt.Errorf("panic: %v", r)
+		}
+	}()
+	return fn(ctx)
+}

@@ -1,0 +1,137 @@
+package krbd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strconv"
+
+	"golang.org/x/sys/unix"
+	"k8s.io/klog/v2"
+
+	"github.com/sdp-csi/sdp-csi/pkg/rbd"
+	"github.com/sdp-csi/sdp-csi/pkg/volume"
+)
+
+// maxDevices is what the driver's single major has room for: 20 bits of minor
+// numbers, 16 of them a device (drivers/block/rbd.c).
+const maxDevices = 1 << 16
+
+// readAheadKB lets one reader keep several 4 MiB objects in flight.
+const readAheadKB = 16 << 10
+
+// Mapper is rbd.Mapper on the kernel's client.
+type Mapper struct {
+	sys string // where sysfs is
+	dev string // where device nodes are
+}
+
+// New returns a Mapper. sys and dev are /sys and /dev but in tests.
+func New(sys, dev string) *Mapper { return &Mapper{sys: sys, dev: dev} }
+
+// Available says whether the kernel has the client, and loads the module
+// where that is possible.
+func (k *Mapper) Available(ctx context.Context) error {
+	if k.loaded() {
+		return nil
+	}
+	out, err := exec.CommandContext(ctx, "modprobe", "rbd").CombinedOutput()
+	if k.loaded() {
+		return nil
+	}
+	return fmt.Errorf("this kernel has no rbd module (modprobe rbd: %w: %.200s): %w", err, out, volume.ErrUnsupported)
+}
+
+func (k *Mapper) loaded() bool {
+	_, err := os.Stat(filepath.Join(k.sys, addFile))
+	return err == nil
+}
+
+// Map maps m. The call into the kernel cannot be interrupted: mount_timeout
+// bounds it.
+func (k *Mapper) Map(ctx context.Context, m rbd.Mapping, c volume.Credentials) (rbd.Device, error) {
+	if dev, err := k.Find(ctx, m); err == nil || !errors.Is(err, volume.ErrNotFound) {
+		return dev, err
+	}
+	line, err := addLine(m, c.User)
+	if err != nil {
+		return rbd.Device{}, err
+	}
+	if err := k.add(line, c.Key); err != nil {
+		return rbd.Device{}, err
+	}
+	n, err := k.find(m)
+	if err != nil {
+		return rbd.Device{}, fmt.Errorf("mapped, but: %w", err)
+	}
+	k.readAhead(ctx, n)
+	return k.device(n), nil
+}
+
+// add writes the line on a thread of its own, whose keyring has the key.
+func (k *Mapper) add(line string, key volume.Secret) error {
+	result := make(chan error, 1)
+	go func() {
+		// Never unlocked: the thread, and its keyring, end with the goroutine.
+		runtime.LockOSThread()
+		result <- withKey(key, func() error {
+			if err := k.write(addFile, line); err != nil {
+				return mapError(err)
+			}
+			return nil
+		})
+	}()
+	return <-result
+}
+
+// readAhead prepares the device for whole-file reads; without it the mapping
+// works, slowly, so a refusal is logged only.
+func (k *Mapper) readAhead(ctx context.Context, n int) {
+	file := filepath.Join("block", "rbd"+strconv.Itoa(n), "queue", "read_ahead_kb")
+	if err := k.write(file, strconv.Itoa(readAheadKB)); err != nil {
+		klog.FromContext(ctx).Error(err, "set the read-ahead", "device", n)
+	}
+}
+
+// Find returns m's device.
+func (k *Mapper) Find(_ context.Context, m rbd.Mapping) (rbd.Device, error) {
+	n, err := k.find(m)
+	if err != nil {
+		return rbd.Device{}, err
+	}
+	return k.device(n), nil
+}
+
+func (k *Mapper) device(n int) rbd.Device {
+	return rbd.Device{Path: filepath.Join(k.dev, "rbd"+strconv.Itoa(n))}
+}
+
+// Refresh has nothing to do: the kernel watches a writable image's header and
+// resizes its device by itself.
+func (k *Mapper) Refresh(context.Context, rbd.Mapping) error { return nil }
+
+// Unmap removes m's device.
+func (k *Mapper) Unmap(_ context.Context, m rbd.Mapping) error {
+	n, err := k.find(m)
+	if errors.Is(err, volume.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	err = k.write(removeFile, strconv.Itoa(n))
+	switch {
+	case err == nil, errors.Is(err, unix.ENOENT):
+		return nil
+	case errors.Is(err, unix.EBUSY):
+		return fmt.Errorf("/dev/rbd%d is open: %w", n, volume.ErrInUse)
+	}
+	return fmt.Errorf("unmap /dev/rbd%d: %w: %w", n, err, volume.ErrUnavailable)
+}
+
+// Limit returns how many devices the kernel can have.
+func (k *Mapper) Limit() int64 { return maxDevices }

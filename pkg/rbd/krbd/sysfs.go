@@ -1,0 +1,106 @@
+package krbd
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/sdp-csi/sdp-csi/pkg/rbd"
+	"github.com/sdp-csi/sdp-csi/pkg/volume"
+)
+
+// The kernel's interface (Documentation/ABI/testing/sysfs-bus-rbd), below /sys.
+const (
+	addFile    = "bus/rbd/add_single_major"
+	removeFile = "bus/rbd/remove_single_major"
+	devicesDir = "bus/rbd/devices"
+	noSnapshot = "-"
+)
+
+// options are the fixed part of every mapping. prefer-crc speaks messenger v2
+// without encryption, mount_timeout (s) bounds the way to the monitors.
+const options = "ms_mode=prefer-crc,mount_timeout=15"
+
+// addLine is what is written to the kernel to map m: monitors, options, pool,
+// image, snapshot. The key is not in it: key= names it in the keyring.
+func addLine(m rbd.Mapping, user string) (string, error) {
+	snapshot := m.Snapshot
+	if snapshot == "" {
+		snapshot = noSnapshot
+	}
+	for _, word := range append([]string{m.Pool, m.Namespace, m.Image, snapshot, user}, m.Monitors...) {
+		if word == "" || strings.ContainsAny(word, " ,\t\n\x00") {
+			return "", fmt.Errorf("%.128q cannot be told to krbd: %w", word, volume.ErrInvalid)
+		}
+	}
+	access := "exclusive"
+	if m.ReadOnly || m.Snapshot != "" {
+		access = "ro"
+	}
+	return fmt.Sprintf("%s name=%s,key=%s,_pool_ns=%s,%s,%s %s %s %s", strings.Join(m.Monitors, ","),
+		user, keyDescription, m.Namespace, access, options, m.Pool, m.Image, snapshot), nil
+}
+
+// find returns the number of m's device by what the kernel shows.
+func (k *Mapper) find(m rbd.Mapping) (int, error) {
+	entries, err := os.ReadDir(filepath.Join(k.sys, devicesDir))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return 0, fmt.Errorf("read the rbd devices: %w", err)
+	}
+	for _, e := range entries {
+		n, err := strconv.Atoi(e.Name())
+		if err == nil && k.shows(n, m) {
+			return n, nil
+		}
+	}
+	return 0, fmt.Errorf("%s/%s/%s@%s is not mapped: %w", m.Pool, m.Namespace, m.Image, m.Snapshot, volume.ErrNotFound)
+}
+
+func (k *Mapper) shows(n int, m rbd.Mapping) bool {
+	snapshot := m.Snapshot
+	if snapshot == "" {
+		snapshot = noSnapshot
+	}
+	return k.attribute(n, "name") == m.Image && k.attribute(n, "pool_ns") == m.Namespace &&
+		k.attribute(n, "pool") == m.Pool && k.attribute(n, "current_snap") == snapshot
+}
+
+// attribute is empty for a device that goes away meanwhile.
+func (k *Mapper) attribute(n int, name string) string {
+	data, _ := os.ReadFile(filepath.Join(k.sys, devicesDir, strconv.Itoa(n), name))
+	return strings.TrimSpace(string(data))
+}
+
+// write writes to a sysfs file in one call; the kernel acts before it returns.
+func (k *Mapper) write(file, text string) error {
+	fd, err := unix.Open(filepath.Join(k.sys, file), unix.O_WRONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	_, err = unix.Write(fd, []byte(text))
+	return err
+}
+
+// mapError gives the kernel's answer a meaning.
+func mapError(err error) error {
+	switch {
+	case errors.Is(err, unix.ENOENT):
+		return fmt.Errorf("the pool, the image or its snapshot does not exist: %w", volume.ErrNotFound)
+	case errors.Is(err, unix.EPERM), errors.Is(err, unix.EACCES), errors.Is(err, unix.EKEYREJECTED):
+		return fmt.Errorf("the key may not open the image: %w", volume.ErrDenied)
+	case errors.Is(err, unix.EBUSY), errors.Is(err, unix.EROFS):
+		return fmt.Errorf("another node has the image open for writing: %w", volume.ErrInUse)
+	case errors.Is(err, unix.ENOSPC), errors.Is(err, unix.ENOMEM):
+		return fmt.Errorf("the node has no device left: %w", volume.ErrNoSpace)
+	case errors.Is(err, unix.ENXIO), errors.Is(err, unix.EOPNOTSUPP):
+		return fmt.Errorf("this kernel does not know a feature of the image: %w: %w", err, volume.ErrUnsupported)
+	}
+	return fmt.Errorf("the kernel's Ceph client: %w: %w", err, volume.ErrUnavailable)
+}

@@ -1,0 +1,109 @@
+package rbd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/sdp-csi/sdp-csi/pkg/tenant"
+	"github.com/sdp-csi/sdp-csi/pkg/volume"
+)
+
+// CreateSnapshot takes a snapshot in place, in the volume's own image: no
+// clone, no copy, and no chain that grows. It returns the snapshot that is
+// there already, whatever its source: the caller compares.
+func (p *Provisioner) CreateSnapshot(ctx context.Context, at tenant.Place, id volume.SnapshotID, name string, source volume.ID) (volume.Snapshot, error) {
+	rec, err := p.readSnapshot(ctx, at, id)
+	switch {
+	case err == nil && rec.State == ready:
+		return rec.snapshot(id)
+	case err == nil:
+		err = p.removeSnapshot(ctx, at, id, rec)
+	case errors.Is(err, volume.ErrNotFound):
+		err = nil
+	}
+	if err != nil {
+		return volume.Snapshot{}, err
+	}
+	src, err := p.readyVolume(ctx, at, source)
+	if err != nil {
+		return volume.Snapshot{}, err
+	}
+	rec = snapshotRecord{Version: recordVersion, State: creating, Name: name, Source: source.String(), ImageID: src.ImageID, Block: src.Block, FsType: src.FsType}
+	if err := p.takeSnapshot(ctx, at, id, source, &rec); err != nil {
+		return volume.Snapshot{}, err
+	}
+	return rec.snapshot(id)
+}
+
+func (p *Provisioner) takeSnapshot(ctx context.Context, at tenant.Place, id volume.SnapshotID, source volume.ID, rec *snapshotRecord) error {
+	if err := p.createRecord(ctx, at, snapshotPrefix+id.Hash, rec); err != nil {
+		return err
+	}
+	err := p.sealSnapshot(ctx, at, id, source, rec)
+	if err != nil {
+		err = errors.Join(err, p.removeSnapshot(context.WithoutCancel(ctx), at, id, *rec))
+	}
+	return err
+}
+
+func (p *Provisioner) sealSnapshot(ctx context.Context, at tenant.Place, id volume.SnapshotID, source volume.ID, rec *snapshotRecord) error {
+	image, name := volumePrefix+source.Hash, snapshotPrefix+id.Hash
+	if err := p.cluster.CreateSnapshot(ctx, at, image, name); err != nil && !errors.Is(err, volume.ErrExists) {
+		return err
+	}
+	info, err := p.cluster.Snapshot(ctx, at, image, name)
+	if err != nil {
+		return err
+	}
+	rec.State, rec.Size, rec.Created = ready, info.Size, info.Created
+	return p.updateRecord(ctx, at, name, rec)
+}
+
+// DeleteSnapshot removes a snapshot, also one with clones: they go on
+// reading. Its image goes too if the volume is deleted and nothing else
+// needs it.
+func (p *Provisioner) DeleteSnapshot(ctx context.Context, at tenant.Place, id volume.SnapshotID) error {
+	rec, err := p.readSnapshot(ctx, at, id)
+	if errors.Is(err, volume.ErrNotFound) {
+		return p.cluster.RemoveRecord(ctx, at, snapshotPrefix+id.Hash)
+	}
+	if err != nil {
+		return err
+	}
+	return p.removeSnapshot(ctx, at, id, rec)
+}
+
+func (p *Provisioner) removeSnapshot(ctx context.Context, at tenant.Place, id volume.SnapshotID, rec snapshotRecord) error {
+	name := snapshotPrefix + id.Hash
+	if rec.State == ready {
+		rec.State = deleting
+		if err := p.updateRecord(ctx, at, name, &rec); err != nil {
+			return err
+		}
+	}
+	source, err := volume.ParseID(rec.Source)
+	if err != nil {
+		return fmt.Errorf("record of snapshot %s: %w", id, err)
+	}
+	image, err := p.image(ctx, at, parentRecord{Volume: source.Hash, ImageID: rec.ImageID})
+	if err != nil {
+		return err
+	}
+	if err := p.cluster.RemoveSnapshot(ctx, at, image, name); err != nil {
+		return err
+	}
+	if err := p.sweep(ctx, at, rec.ImageID); err != nil {
+		return err
+	}
+	return p.cluster.RemoveRecord(ctx, at, name)
+}
+
+// GetSnapshot returns a finished snapshot.
+func (p *Provisioner) GetSnapshot(ctx context.Context, at tenant.Place, id volume.SnapshotID) (volume.Snapshot, error) {
+	rec, err := p.readySnapshot(ctx, at, id)
+	if err != nil {
+		return volume.Snapshot{}, err
+	}
+	return rec.snapshot(id)
+}

@@ -1,0 +1,192 @@
+package rbd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+
+	"github.com/sdp-csi/sdp-csi/pkg/tenant"
+	"github.com/sdp-csi/sdp-csi/pkg/volume"
+)
+
+// Stager maps volumes and mounts them in their staging directories. It keeps
+// no state: what is staged is what the kernel shows. It implements
+// driver.Stager.
+type Stager struct {
+	reader Reader
+	mapper Mapper
+	host   Host
+	steps  Steps
+}
+
+// Steps observes how long the steps of staging take.
+type Steps interface {
+	// Step begins a step (record, map, format, mount, grow); the returned
+	// function ends it.
+	Step(name string) (done func())
+}
+
+// NewStager returns a Stager. All arguments are needed.
+func NewStager(r Reader, m Mapper, h Host, s Steps) *Stager {
+	return &Stager{reader: r, mapper: m, host: h, steps: s}
+}
+
+// Limit returns how many volumes the node can have staged.
+func (s *Stager) Limit() int64 { return s.mapper.Limit() }
+
+// Stage maps and mounts a volume. The record is read with the request's key
+// even where all is in place: that proves the tenant's access each time.
+func (s *Stager) Stage(ctx context.Context, at tenant.Place, st volume.Stage) error {
+	rec, err := s.record(ctx, at, st)
+	if err != nil {
+		return err
+	}
+	if err := admitStage(rec, st); err != nil {
+		return err
+	}
+	m := mapping(at, st.ID)
+	m.ReadOnly = rec.ReadOnly || st.ReadOnly
+	dev, err := s.device(ctx, m, st.Credentials)
+	if err != nil {
+		return err
+	}
+	if err := s.show(ctx, rec, st, dev, m.ReadOnly); err != nil {
+		return errors.Join(err, s.release(context.WithoutCancel(ctx), m))
+	}
+	return nil
+}
+
+func (s *Stager) record(ctx context.Context, at tenant.Place, st volume.Stage) (volumeRecord, error) {
+	defer s.steps.Step("record")()
+	var rec volumeRecord
+	name := volumePrefix + st.ID.Hash
+	data, err := s.reader.Read(ctx, at, st.Credentials, name)
+	if err != nil {
+		return rec, fmt.Errorf("read the record of volume %s as %s: %w", st.ID, st.Credentials.User, err)
+	}
+	if err := decode(name, data, &rec); err != nil {
+		return rec, err
+	}
+	if rec.State != ready {
+		return rec, fmt.Errorf("volume %s is in state %s: %w", st.ID, rec.State, volume.ErrNotFound)
+	}
+	return rec, nil
+}
+
+// admitStage compares the request with the record, which alone is trusted.
+func admitStage(rec volumeRecord, st volume.Stage) error {
+	switch {
+	case rec.Block != st.Block:
+		return fmt.Errorf("volume %s: block is %t, the request has %t: %w", st.ID, rec.Block, st.Block, volume.ErrInvalid)
+	case rec.ReadOnly && !st.ReadOnly:
+		return fmt.Errorf("volume %s is read-only and cannot be staged with a writer's access mode: use ReadOnlyMany: %w", st.ID, volume.ErrInvalid)
+	case !st.Block && st.FsType != "" && st.FsType != rec.FsType:
+		return fmt.Errorf("volume %s has an %s file system, the request asks for %.32q: %w", st.ID, rec.FsType, st.FsType, volume.ErrInvalid)
+	}
+	return nil
+}
+
+// mapping names a volume's own image. A read-only volume of a sealed golden
+// can be shown by the golden's mapping instead: this is where that goes.
+func mapping(at tenant.Place, id volume.ID) Mapping {
+	return Mapping{Monitors: at.Cluster().Monitors, Pool: at.Pool(), Namespace: at.Namespace(), Image: volumePrefix + id.Hash}
+}
+
+func (s *Stager) device(ctx context.Context, m Mapping, c volume.Credentials) (Device, error) {
+	defer s.steps.Step("map")()
+	dev, err := s.mapper.Map(ctx, m, c)
+	if err != nil {
+		return Device{}, fmt.Errorf("map %s/%s/%s: %w", m.Pool, m.Namespace, m.Image, err)
+	}
+	return dev, nil
+}
+
+// show makes the device visible in the staging directory.
+func (s *Stager) show(ctx context.Context, rec volumeRecord, st volume.Stage, dev Device, readOnly bool) error {
+	if st.Block {
+		return s.host.BindDevice(ctx, dev.Path, stagedDevice(st.Path), readOnly)
+	}
+	if rec.isBlank() && !readOnly {
+		if err := s.format(ctx, rec, dev); err != nil {
+			return err
+		}
+	}
+	if err := s.mount(ctx, rec, st, dev, readOnly); err != nil {
+		return err
+	}
+	if readOnly {
+		return nil
+	}
+	return s.grow(ctx, dev, st.Path)
+}
+
+func (s *Stager) format(ctx context.Context, rec volumeRecord, dev Device) error {
+	defer s.steps.Step("format")()
+	return s.host.Format(ctx, dev.Path, rec.FsType)
+}
+
+func (s *Stager) mount(ctx context.Context, rec volumeRecord, st volume.Stage, dev Device, readOnly bool) error {
+	defer s.steps.Step("mount")()
+	return s.host.Mount(ctx, dev.Path, st.Path, rec.FsType, readOnly, st.Options)
+}
+
+func (s *Stager) grow(ctx context.Context, dev Device, path string) error {
+	defer s.steps.Step("grow")()
+	return s.host.Grow(ctx, dev.Path, path)
+}
+
+// isBlank says that the volume began without content.
+func (r volumeRecord) isBlank() bool { return r.Source == sourceRecord{} }
+
+func stagedDevice(path string) string { return filepath.Join(path, volume.StagedDevice) }
+
+// Unstage removes the mount and, when it was the last of the device, the
+// device. It begins wherever a killed one stopped.
+func (s *Stager) Unstage(ctx context.Context, at tenant.Place, id volume.ID, path string) error {
+	if err := s.host.Unmount(ctx, stagedDevice(path)); err != nil {
+		return err
+	}
+	if err := s.host.Unmount(ctx, path); err != nil {
+		return err
+	}
+	return s.release(ctx, mapping(at, id))
+}
+
+// release unmaps what no mount shows any more.
+func (s *Stager) release(ctx context.Context, m Mapping) error {
+	dev, err := s.mapper.Find(ctx, m)
+	if errors.Is(err, volume.ErrNotFound) {
+		// A half-made mapping has no device as yet.
+		return s.mapper.Unmap(ctx, m)
+	}
+	if err != nil {
+		return err
+	}
+	users, err := s.host.Users(ctx, dev.Path)
+	if err != nil || users > 0 {
+		return err
+	}
+	return s.mapper.Unmap(ctx, m)
+}
+
+// Expand makes the device, and the file system on it, as large as the image.
+// The size is the caller's to name: the driver answers what was asked for.
+func (s *Stager) Expand(ctx context.Context, at tenant.Place, id volume.ID, path string) error {
+	m := mapping(at, id)
+	dev, err := s.mapper.Find(ctx, m)
+	if err != nil {
+		return fmt.Errorf("volume %s is not staged on this node: %w", id, err)
+	}
+	if err := s.mapper.Refresh(ctx, m); err != nil {
+		return err
+	}
+	row, err := s.host.Mounted(ctx, path)
+	if err != nil {
+		return err
+	}
+	if row.ReadOnly || row.Device != dev.Path || row.FsType == "" {
+		return nil
+	}
+	return s.grow(ctx, dev, path)
+}
