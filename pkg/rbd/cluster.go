@@ -108,7 +108,14 @@ type Goldens interface {
 // Reader reads records on a node with the key of one request. The connection
 // is the reader's own, so what it can read proves what the key may.
 type Reader interface {
-	// Read returns a record's bytes as Records.ReadRecord does.
-	// volume.ErrDenied also means that the cluster knows no such user or key.
-	Read(ctx context.Context, at tenant.Place, c volume.Credentials, name string) ([]byte, error)
+	// Read returns a record as Records.ReadRecord does. volume.ErrDenied also
+	// means that the cluster knows no such user or key.
+	Read(ctx context.Context, at tenant.Place, c volume.Credentials, name string) (Reading, error)
+}
+
+// Reading is a record as a node reads it, and where it lay.
+type Reading struct {
+	Data   []byte
+	FSID   string // of the cluster
+	PoolID int64
 }

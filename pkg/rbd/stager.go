@@ -38,14 +38,15 @@ func (s *Stager) Limit() int64 { return s.mapper.Limit() }
 // Stage maps and mounts a volume. The record is read with the request's key
 // even where all is in place: that proves the tenant's access each time.
 func (s *Stager) Stage(ctx context.Context, at tenant.Place, st volume.Stage) error {
-	rec, err := s.record(ctx, at, st)
+	rec, where, err := s.record(ctx, at, st)
 	if err != nil {
 		return err
 	}
-	if err := admitStage(rec, st); err != nil {
+	if err := s.admit(rec, st); err != nil {
 		return err
 	}
 	m := mapping(at, st.ID)
+	m.Identity = Identity{FSID: where.FSID, PoolID: where.PoolID, ImageID: rec.ImageID}
 	m.ReadOnly = rec.ReadOnly || st.ReadOnly
 	dev, err := s.device(ctx, m, st.Credentials)
 	if err != nil {
@@ -57,26 +58,27 @@ func (s *Stager) Stage(ctx context.Context, at tenant.Place, st volume.Stage) er
 	return nil
 }
 
-func (s *Stager) record(ctx context.Context, at tenant.Place, st volume.Stage) (volumeRecord, error) {
+func (s *Stager) record(ctx context.Context, at tenant.Place, st volume.Stage) (rec volumeRecord, where Reading, err error) {
 	defer s.steps.Step("record")()
-	var rec volumeRecord
 	name := volumePrefix + st.ID.Hash
-	data, err := s.reader.Read(ctx, at, st.Credentials, name)
+	where, err = s.reader.Read(ctx, at, st.Credentials, name)
 	if err != nil {
-		return rec, fmt.Errorf("read the record of volume %s as %s: %w", st.ID, st.Credentials.User, err)
+		return rec, where, fmt.Errorf("read the record of volume %s as %s: %w", st.ID, st.Credentials.User, err)
 	}
-	if err := decode(name, data, &rec); err != nil {
-		return rec, err
+	if err := decode(name, where.Data, &rec); err != nil {
+		return rec, where, err
 	}
 	if rec.State != ready {
-		return rec, fmt.Errorf("volume %s is in state %s: %w", st.ID, rec.State, volume.ErrNotFound)
+		return rec, where, fmt.Errorf("volume %s is in state %s: %w", st.ID, rec.State, volume.ErrNotFound)
 	}
-	return rec, nil
+	return rec, where, nil
 }
 
-// admitStage compares the request with the record, which alone is trusted.
-func admitStage(rec volumeRecord, st volume.Stage) error {
+// admit compares the request with the record, which alone is trusted.
+func (s *Stager) admit(rec volumeRecord, st volume.Stage) error {
 	switch {
+	case !rec.ReadOnly && !st.ReadOnly && !s.mapper.Exclusive():
+		return fmt.Errorf("volume %s is writable, and this node's mapper cannot keep a second writer out: use krbd: %w", st.ID, volume.ErrUnsupported)
 	case rec.Block != st.Block:
 		return fmt.Errorf("volume %s: block is %t, the request has %t: %w", st.ID, rec.Block, st.Block, volume.ErrInvalid)
 	case rec.ReadOnly && !st.ReadOnly:

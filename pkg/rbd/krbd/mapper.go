@@ -66,10 +66,16 @@ func (k *Mapper) Map(ctx context.Context, m rbd.Mapping, c volume.Credentials) (
 	}
 	n, err := k.find(m)
 	if err != nil {
-		return rbd.Device{}, fmt.Errorf("mapped, but: %w", err)
+		return rbd.Device{}, k.undo(ctx, m, err)
 	}
 	k.readAhead(ctx, n)
 	return k.device(n), nil
+}
+
+// undo removes a mapping whose names lead to another image than was meant.
+func (k *Mapper) undo(ctx context.Context, m rbd.Mapping, cause error) error {
+	m.Identity = rbd.Identity{}
+	return errors.Join(fmt.Errorf("the image that was mapped is not the one of the record: %w", cause), k.Unmap(ctx, m))
 }
 
 // add writes the line on a thread of its own, whose keyring has the key.
@@ -106,6 +112,21 @@ func (k *Mapper) Find(_ context.Context, m rbd.Mapping) (rbd.Device, error) {
 	return k.device(n), nil
 }
 
+// List returns the devices of this driver's images.
+func (k *Mapper) List(context.Context) ([]rbd.Mapped, error) {
+	numbers, err := k.numbers()
+	if err != nil {
+		return nil, err
+	}
+	var all []rbd.Mapped
+	for _, n := range numbers {
+		if m := k.mapping(n); rbd.IsOurs(m.Image) {
+			all = append(all, rbd.Mapped{Mapping: m, Device: k.device(n)})
+		}
+	}
+	return all, nil
+}
+
 func (k *Mapper) device(n int) rbd.Device {
 	return rbd.Device{Path: filepath.Join(k.dev, "rbd"+strconv.Itoa(n))}
 }
@@ -132,6 +153,10 @@ func (k *Mapper) Unmap(_ context.Context, m rbd.Mapping) error {
 	}
 	return fmt.Errorf("unmap /dev/rbd%d: %w: %w", n, err, volume.ErrUnavailable)
 }
+
+// Exclusive is true: the mapping option of that name takes the image's lock
+// and never hands it over.
+func (k *Mapper) Exclusive() bool { return true }
 
 // Limit returns how many devices the kernel can have.
 func (k *Mapper) Limit() int64 { return maxDevices }

@@ -49,26 +49,54 @@ func addLine(m rbd.Mapping, user string) (string, error) {
 
 // find returns the number of m's device by what the kernel shows.
 func (k *Mapper) find(m rbd.Mapping) (int, error) {
-	entries, err := os.ReadDir(filepath.Join(k.sys, devicesDir))
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return 0, fmt.Errorf("read the rbd devices: %w", err)
+	numbers, err := k.numbers()
+	if err != nil {
+		return 0, err
 	}
-	for _, e := range entries {
-		n, err := strconv.Atoi(e.Name())
-		if err == nil && k.shows(n, m) {
+	for _, n := range numbers {
+		if shown := k.mapping(n); sameNames(shown, m) && m.Identity.Agrees(shown.Identity) {
 			return n, nil
 		}
 	}
 	return 0, fmt.Errorf("%s/%s/%s@%s is not mapped: %w", m.Pool, m.Namespace, m.Image, m.Snapshot, volume.ErrNotFound)
 }
 
-func (k *Mapper) shows(n int, m rbd.Mapping) bool {
-	snapshot := m.Snapshot
-	if snapshot == "" {
-		snapshot = noSnapshot
+func sameNames(a, b rbd.Mapping) bool {
+	return a.Pool == b.Pool && a.Namespace == b.Namespace && a.Image == b.Image && a.Snapshot == b.Snapshot
+}
+
+// numbers returns the kernel's rbd devices.
+func (k *Mapper) numbers() ([]int, error) {
+	entries, err := os.ReadDir(filepath.Join(k.sys, devicesDir))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("read the rbd devices: %w", err)
 	}
-	return k.attribute(n, "name") == m.Image && k.attribute(n, "pool_ns") == m.Namespace &&
-		k.attribute(n, "pool") == m.Pool && k.attribute(n, "current_snap") == snapshot
+	var all []int
+	for _, e := range entries {
+		if n, err := strconv.Atoi(e.Name()); err == nil {
+			all = append(all, n)
+		}
+	}
+	return all, nil
+}
+
+// mapping tells what device n shows; names are empty when it goes away.
+func (k *Mapper) mapping(n int) rbd.Mapping {
+	m := rbd.Mapping{
+		Pool: k.attribute(n, "pool"), Namespace: k.attribute(n, "pool_ns"),
+		Image: k.attribute(n, "name"), Snapshot: k.attribute(n, "current_snap"),
+	}
+	if m.Snapshot == noSnapshot {
+		m.Snapshot = ""
+	}
+	m.FSID, m.ImageID = k.attribute(n, "cluster_fsid"), k.attribute(n, "image_id")
+	m.PoolID, _ = strconv.ParseInt(k.attribute(n, "pool_id"), 10, 64)
+	if m.Snapshot != "" {
+		m.SnapshotID, _ = strconv.ParseUint(k.attribute(n, "snap_id"), 10, 64)
+	}
+	ro, _ := os.ReadFile(filepath.Join(k.sys, "block", "rbd"+strconv.Itoa(n), "ro"))
+	m.ReadOnly = strings.TrimSpace(string(ro)) == "1"
+	return m
 }
 
 // attribute is empty for a device that goes away meanwhile.
