@@ -48,16 +48,22 @@ type Stager interface {
 	// image is; path is where the volume is staged or published. ErrNotFound
 	// when it is not staged here.
 	Expand(ctx context.Context, at tenant.Place, id volume.ID, path string) error
+	// Shown says whether this node shows the volume at path, staged or
+	// published; with an empty path, whether it has the volume at all. It asks
+	// the kernel only, never Ceph. ErrNotFound when it does not.
+	Shown(ctx context.Context, at tenant.Place, id volume.ID, path string) error
 	// Limit returns how many volumes the node can have staged.
 	Limit() int64
 }
 
-// Mounter shows staged volumes to pods. It makes no Ceph call.
+// Mounter shows staged volumes to pods. It makes no Ceph call. Calls for one
+// volume's targets are serialised by the caller.
 type Mounter interface {
 	// Publish binds the staged volume over the target. Published already in
 	// the same way is success, in another way ErrConflict. A staging path
-	// without a volume, and a read-only publication of a writable block
-	// volume, are ErrInUse: the call's precondition is not met.
+	// without a volume, a read-only publication of a writable block volume,
+	// and another target that shows a volume which is to be published alone
+	// are ErrInUse: the call's precondition is not met.
 	Publish(ctx context.Context, p volume.Publication) error
 	// Unpublish removes the mount and the target. Absent is success.
 	Unpublish(ctx context.Context, target string) error

@@ -192,3 +192,23 @@ func (s *Stager) Expand(ctx context.Context, at tenant.Place, id volume.ID, path
 	}
 	return s.grow(ctx, dev, path)
 }
+
+// Shown says whether this node shows the volume at path, or with an empty
+// path whether it has a device of it; volume.ErrNotFound when it does not.
+func (s *Stager) Shown(ctx context.Context, at tenant.Place, id volume.ID, path string) error {
+	dev, err := s.mapper.Find(ctx, mapping(at, id))
+	if err != nil {
+		return fmt.Errorf("volume %s is not staged on this node: %w", id, err)
+	}
+	if path == "" {
+		return nil
+	}
+	row, err := s.host.Mounted(ctx, path)
+	if err != nil {
+		return fmt.Errorf("volume %s at %s: %w", id, path, err)
+	}
+	if row.Device != dev.Path {
+		return fmt.Errorf("%s does not show volume %s: %w", path, id, volume.ErrNotFound)
+	}
+	return nil
+}

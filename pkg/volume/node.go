@@ -22,6 +22,9 @@ type Publication struct {
 	Target   string // made by the driver
 	Block    bool
 	ReadOnly bool
+	// Alone says that the access mode lets the volume be published once on
+	// this node: no other target may show it.
+	Alone bool
 }
 
 // Usage is what NodeGetVolumeStats answers.
