@@ -1,6 +1,10 @@
 package rbd
 
-import "context"
+import (
+	"context"
+
+	"github.com/sdp-csi/sdp-csi/pkg/volume"
+)
 
 // Host is the node's mounts as staging needs them. pkg/mount implements it on
 // the kernel, tests/fake in memory. Safe for concurrent use; calls for one
@@ -33,8 +37,4 @@ type Host interface {
 }
 
 // Mount is one row of the mount table.
-type Mount struct {
-	Device   string // the block device, or the device file that is bound
-	FsType   string
-	ReadOnly bool
-}
+type Mount = volume.Mount

@@ -36,3 +36,10 @@ type Usage struct {
 	// Inodes are zero where the file system counts none (EROFS).
 	Inodes, InodesUsed, InodesFree int64
 }
+
+// Mount is one row of a node's mount table.
+type Mount struct {
+	Device   string // the block device, or the device file that is bound
+	FsType   string // empty where a device is bound
+	ReadOnly bool
+}
