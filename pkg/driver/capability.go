@@ -2,6 +2,7 @@ package driver
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/container-storage-interface/spec/lib/go/csi"
 
@@ -11,6 +12,7 @@ import (
 // usage is what a list of volume capabilities asks for.
 type usage struct {
 	readOnly bool // every mode is a reader's
+	alone    bool // every mode lets the volume be published once on a node
 	block    bool
 	fsType   string
 	options  []string
@@ -31,42 +33,72 @@ func parseCapabilities(caps []*csi.VolumeCapability) (usage, error) {
 		if err != nil {
 			return usage{}, err
 		}
-		if one.block != all.block || one.fsType != all.fsType {
-			return usage{}, fmt.Errorf("capabilities ask for different kinds of access (block and mount, or two file systems): %w", volume.ErrInvalid)
+		if all, err = all.with(one); err != nil {
+			return usage{}, err
 		}
-		all.readOnly = all.readOnly && one.readOnly
 	}
 	return all, nil
 }
 
-// parseCapability reads one capability.
-func parseCapability(c *csi.VolumeCapability) (usage, error) {
-	if c.GetAccessMode() == nil {
-		return usage{}, fmt.Errorf("a volume capability or its access mode is missing: %w", volume.ErrInvalid)
+// with returns what both ask for. An empty file system type is no wish.
+func (u usage) with(other usage) (usage, error) {
+	if u.block != other.block {
+		return u, fmt.Errorf("volume capabilities ask for block and for mount: a volume is one of both: %w", volume.ErrInvalid)
 	}
-	var u usage
+	if u.fsType != "" && other.fsType != "" && u.fsType != other.fsType {
+		return u, fmt.Errorf("volume capabilities ask for %s and for %s: a volume has one file system: %w", u.fsType, other.fsType, volume.ErrInvalid)
+	}
+	u.fsType = max(u.fsType, other.fsType)
+	u.readOnly = u.readOnly && other.readOnly
+	u.alone = u.alone && other.alone
+	return u, nil
+}
+
+// parseCapability reads one capability.
+func parseCapability(c *csi.VolumeCapability) (u usage, err error) {
+	if c == nil {
+		return u, fmt.Errorf("the volume capability is missing: %w", volume.ErrInvalid)
+	}
 	switch {
 	case c.GetBlock() != nil:
 		u.block = true
 	case c.GetMount() != nil:
-		u.fsType, u.options = c.GetMount().GetFsType(), c.GetMount().GetMountFlags()
-		if c.GetMount().GetVolumeMountGroup() != "" {
-			return u, fmt.Errorf("volume_mount_group is not served: use fsGroup: %w", volume.ErrInvalid)
-		}
+		u.fsType, u.options, err = parseMount(c.GetMount())
 	default:
-		return u, fmt.Errorf("a volume capability has no access type (block or mount): %w", volume.ErrInvalid)
+		err = fmt.Errorf("the volume capability has no access type: say block or mount: %w", volume.ErrInvalid)
 	}
-	mode, err := parseMode(c.GetAccessMode().GetMode(), u.block)
 	if err != nil {
 		return u, err
 	}
-	u.readOnly = mode.ReadOnly()
-	return u, checkFsType(u.fsType)
+	mode, err := parseMode(c.GetAccessMode(), u.block)
+	u.readOnly, u.alone = mode.ReadOnly(), mode.Alone()
+	return u, err
+}
+
+// maxFlags bounds mount_flags (CSI spec, MountVolume), in bytes.
+const maxFlags = 4096
+
+// parseMount reads what a mount is to be like. Which options are harmless is
+// the node's to know.
+func parseMount(m *csi.VolumeCapability_MountVolume) (fsType string, options []string, err error) {
+	if m.GetVolumeMountGroup() != "" {
+		return "", nil, fmt.Errorf("volume_mount_group is not served: use fsGroup: %w", volume.ErrInvalid)
+	}
+	size := 0
+	for _, o := range m.GetMountFlags() {
+		if size += len(o); size > maxFlags || strings.ContainsRune(o, 0) {
+			return "", nil, fmt.Errorf("mount_flags have more than %d bytes, or a NUL: %w", maxFlags, volume.ErrInvalid)
+		}
+	}
+	return m.GetFsType(), m.GetMountFlags(), checkFsType(m.GetFsType())
 }
 
 // parseMode admits the modes that this driver serves and names others.
-func parseMode(mode csi.VolumeCapability_AccessMode_Mode, block bool) (volume.AccessMode, error) {
-	m := volume.AccessMode(mode.String())
+func parseMode(a *csi.VolumeCapability_AccessMode, block bool) (volume.AccessMode, error) {
+	if a == nil {
+		return "", fmt.Errorf("the volume capability has no access mode: %w", volume.ErrInvalid)
+	}
+	m := volume.AccessMode(a.GetMode().String())
 	switch m {
 	case volume.SingleNodeWriter, volume.SingleNodeSingleWriter, volume.SingleNodeMultiWriter,
 		volume.SingleNodeReaderOnly, volume.MultiNodeReaderOnly:
@@ -75,7 +107,8 @@ func parseMode(mode csi.VolumeCapability_AccessMode_Mode, block bool) (volume.Ac
 		if block {
 			return m, nil
 		}
-		return m, fmt.Errorf("access mode %s is served for block volumes only: an RBD file system has one writing node; use CephFS: %w", m, volume.ErrInvalid)
+		return m, fmt.Errorf("access mode %s is served for block volumes only, because an RBD image's file system has one writing node: "+
+			"use ReadWriteOnce, or ReadOnlyMany with a golden: %w", m, volume.ErrInvalid)
 	}
 	return m, fmt.Errorf("access mode %s is not served: use one of %s, %s, %s, %s, %s: %w", m, volume.SingleNodeWriter,
 		volume.SingleNodeSingleWriter, volume.SingleNodeMultiWriter, volume.SingleNodeReaderOnly, volume.MultiNodeReaderOnly, volume.ErrInvalid)

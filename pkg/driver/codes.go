@@ -27,6 +27,7 @@ var codeOf = []struct {
 	{volume.ErrOutOfRange, codes.OutOfRange},
 	{volume.ErrNoSpace, codes.ResourceExhausted},
 	{volume.ErrInUse, codes.FailedPrecondition},
+	{volume.ErrPrecondition, codes.FailedPrecondition},
 	{volume.ErrHasSnapshots, codes.FailedPrecondition},
 	{volume.ErrUnsupported, codes.FailedPrecondition},
 	{volume.ErrConflict, codes.AlreadyExists},

@@ -70,8 +70,7 @@ func (c *Controller) ControllerGetCapabilities(context.Context, *csi.ControllerG
 	return resp, nil
 }
 
-// backend returns the storage of an ID. A backend that is not served here has
-// no volumes: ErrNotFound.
+// backend returns the storage of an ID; ErrNotFound when it is not served here.
 func (c *Controller) backend(b volume.Backend) (Backend, error) {
 	if be, ok := c.backends[b]; ok {
 		return be, nil
@@ -99,11 +98,12 @@ func (c *Controller) open(id volume.ID) (Backend, tenant.Place, error) {
 	return be, at, err
 }
 
-// release finds the backend and place of a volume that is to be given up.
+// release finds the backend and place of a volume that is to be given up. A
+// backend that is not served could have it still: that is no success.
 func (c *Controller) release(id volume.ID) (Backend, tenant.Place, error) {
-	be, err := c.backend(id.Backend)
-	if err != nil {
-		return nil, tenant.Place{}, err
+	be, ok := c.backends[id.Backend]
+	if !ok {
+		return nil, tenant.Place{}, fmt.Errorf("%s: run a driver that serves backend %s: %w", id, id.Backend, volume.ErrPrecondition)
 	}
 	at, err := c.policy().Release(id)
 	return be, at, err

@@ -12,22 +12,29 @@ import (
 // Name is the driver's name, as a StorageClass's provisioner.
 const Name = "csi.sdp.dev"
 
-// probeTimeout bounds a probe: a livenessprobe's usual time-out is longer.
-const probeTimeout = 3 * time.Second
+// The limits of a probe. An answer comes within probeTimeout: a
+// livenessprobe's usual time-out is longer. A question that Ceph has not
+// answered goes on for probeLimit at most, and meanwhile no other is asked.
+const (
+	probeTimeout = 3 * time.Second
+	probeLimit   = time.Minute
+)
 
 // Identity answers who the driver is and whether it can work.
 type Identity struct {
 	csi.UnimplementedIdentityServer
 	version    string
 	controller bool
-	// reachable says whether Ceph answers; it must end with its context.
-	reachable func(context.Context) error
+	reachable  func(context.Context) error
+	busy       *inflight
 }
 
 // NewIdentity returns the identity service. controller says whether the
-// controller service is served beside it.
+// controller service is served beside it; reachable, whether Ceph answers. It
+// is never called twice at a time, so one that outlives its context holds
+// nothing up but later probes, which then say that Ceph does not answer.
 func NewIdentity(version string, controller bool, reachable func(context.Context) error) *Identity {
-	return &Identity{version: version, controller: controller, reachable: reachable}
+	return &Identity{version: version, controller: controller, reachable: reachable, busy: newInflight(probeLimit)}
 }
 
 // GetPluginInfo returns the name and version (CSI spec, GetPluginInfo).
@@ -54,11 +61,17 @@ func (i *Identity) GetPluginCapabilities(context.Context, *csi.GetPluginCapabili
 }
 
 // Probe says whether Ceph is reachable, in at most probeTimeout (CSI spec,
-// Probe). Without Ceph the driver is healthy but not ready.
+// Probe). Without Ceph the driver is healthy but not ready: restarting it
+// would not help.
 func (i *Identity) Probe(ctx context.Context, _ *csi.ProbeRequest) (*csi.ProbeResponse, error) {
 	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
-	err := i.reachable(ctx)
+	err := i.busy.do(ctx, "the probe", func(own context.Context) error {
+		deadline, _ := ctx.Deadline()
+		own, cancel := context.WithDeadline(own, deadline)
+		defer cancel()
+		return i.reachable(own)
+	})
 	if err != nil {
 		klog.FromContext(ctx).Error(err, "ceph is not reachable")
 	}

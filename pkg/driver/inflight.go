@@ -3,17 +3,14 @@ package driver
 import (
 	"context"
 	"fmt"
-	"runtime/debug"
 	"sync"
 	"time"
-
-	"k8s.io/klog/v2"
 
 	"github.com/sdp-csi/sdp-csi/pkg/volume"
 )
 
-// inflight lets one operation at a time own a key. Keys of different volumes
-// never wait for each other. The zero value with a limit is ready for use.
+// inflight lets one operation at a time own a key. Operations on different
+// keys never wait for each other.
 type inflight struct {
 	// limit bounds an operation whose caller has gone; Ceph's own time-outs
 	// bound each of its calls.
@@ -28,13 +25,17 @@ func newInflight(limit time.Duration) *inflight {
 }
 
 // do runs fn while it owns key. Another operation on the key is waited for,
-// no longer than ctx allows: then the answer wraps ErrPending.
+// no longer than ctx allows: then the answer wraps ErrPending. A call that has
+// ended already begins nothing.
 //
 // fn owns the key until it really ends: a call into Ceph cannot be interrupted,
 // so fn goes on when ctx ends, and the caller gets ctx's error. fn's own
 // context has ctx's values and the limit instead of ctx's deadline. The key is
 // released before the result is delivered.
 func (f *inflight) do(ctx context.Context, key string, fn func(context.Context) error) error {
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("%s was not begun: %w", key, err)
+	}
 	if err := f.acquire(ctx, key); err != nil {
 		return err
 	}
@@ -50,7 +51,7 @@ func (f *inflight) do(ctx context.Context, key string, fn func(context.Context) 
 	case err := <-result:
 		return err
 	case <-ctx.Done():
-		return fmt.Errorf("%s goes on after the call ended, ask again: %w", key, context.Cause(ctx))
+		return fmt.Errorf("%s goes on after the call ended, ask again: %w", key, ctx.Err())
 	}
 }
 
@@ -106,11 +107,6 @@ func (f *inflight) release(key string) {
 // guarded turns a panic into an error, so that a bug in one operation neither
 // keeps its key nor ends the process.
 func guarded(ctx context.Context, fn func(context.Context) error) (err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			klog.FromContext(ctx).Error(nil, "panic", "value", r, "stack", string(debug.Stack()))
-			err = fmt.Errorf("panic: %v", r)
-		}
-	}()
+	defer rescue(ctx, &err)
 	return fn(ctx)
 }

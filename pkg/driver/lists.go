@@ -13,7 +13,12 @@ import (
 // ListVolumes returns a page of all tenants' volumes (CSI spec, ListVolumes):
 // backend by backend, place by place in the policy's order.
 func (c *Controller) ListVolumes(ctx context.Context, r *csi.ListVolumesRequest) (*csi.ListVolumesResponse, error) {
-	l := listing[volume.Volume]{controller: c, page: Backend.List}
+	l := listing[volume.Volume]{
+		controller: c, page: Backend.List,
+		hash:  func(v volume.Volume) string { return v.ID.Hash },
+		token: func(at volume.ID) string { return at.String() },
+		parse: volume.ParseID,
+	}
 	all, next, err := l.list(ctx, r.GetStartingToken(), r.GetMaxEntries())
 	if err != nil {
 		return nil, err
@@ -32,7 +37,12 @@ func (c *Controller) ListSnapshots(ctx context.Context, r *csi.ListSnapshotsRequ
 	if r.GetSnapshotId() != "" {
 		return c.oneSnapshot(ctx, r)
 	}
-	l := listing[volume.Snapshot]{controller: c, page: Backend.ListSnapshots}
+	l := listing[volume.Snapshot]{
+		controller: c, page: Backend.ListSnapshots,
+		hash:  func(s volume.Snapshot) string { return s.ID.Hash },
+		token: func(at volume.ID) string { return volume.SnapshotID(at).String() },
+		parse: func(s string) (volume.ID, error) { id, err := volume.ParseSnapshotID(s); return volume.ID(id), err },
+	}
 	if r.GetSourceVolumeId() != "" {
 		source, err := volume.ParseID(r.GetSourceVolumeId())
 		if err != nil {
@@ -71,6 +81,9 @@ func answerSnapshots(all []volume.Snapshot, next string) *csi.ListSnapshotsRespo
 type listing[T any] struct {
 	controller *Controller
 	page       func(Backend, context.Context, tenant.Place, string, int) ([]T, string, error)
+	hash       func(T) string
+	token      func(volume.ID) string // of a stop, by the last hash that was listed
+	parse      func(string) (volume.ID, error)
 	only       *volume.ID   // lists the place of this ID only
 	keep       func(T) bool // nil: all
 }
@@ -82,55 +95,79 @@ type stop struct {
 	after   string
 }
 
-// chunk is how many names a call without a limit reads at once.
-const chunk = 500
+const (
+	// chunk is how many names are read at once.
+	chunk = 500
+	// most bounds an answer also where the caller sets no limit: gRPC's
+	// clients take 4 MiB. The rest is behind the token.
+	most = 8000
+)
 
 func (l listing[T]) list(ctx context.Context, token string, limit int32) (all []T, next string, err error) {
-	if limit < 0 {
-		return nil, "", fmt.Errorf("max_entries is %d: %w", limit, volume.ErrInvalid)
+	size, err := pageSize(limit)
+	if err != nil {
+		return nil, "", err
 	}
 	stops, err := l.from(token)
 	if err != nil {
 		return nil, "", err
 	}
-	for i := 0; i < len(stops); {
-		size := chunk
-		if limit > 0 {
-			size = int(limit) - len(all)
+	for len(stops) > 0 {
+		if len(all) == size {
+			return all, l.tokenOf(stops[0]), nil
 		}
-		if size == 0 {
-			return all, stops[i].token(), nil
-		}
-		found, last, err := l.page(l.controller.backends[stops[i].backend], ctx, stops[i].place, stops[i].after, size)
-		if err != nil {
+		if all, err = l.read(ctx, &stops[0], all, size); err != nil {
 			return nil, "", err
 		}
-		all = l.collect(all, found)
-		if stops[i].after = last; last == "" {
-			i++
+		if stops[0].after == "" {
+			stops = stops[1:]
 		}
 	}
 	return all, "", nil
 }
 
-func (l listing[T]) collect(all, found []T) []T {
+func pageSize(limit int32) (int, error) {
+	switch {
+	case limit < 0:
+		return 0, fmt.Errorf("max_entries is %d: use 0 for no limit: %w", limit, volume.ErrInvalid)
+	case limit == 0:
+		return most, nil
+	}
+	return min(int(limit), most), nil
+}
+
+// read adds to all, up to size, what one page of a stop has, and moves the
+// stop behind what was looked at; to "" at its end.
+func (l listing[T]) read(ctx context.Context, s *stop, all []T, size int) ([]T, error) {
+	names := chunk
+	if l.keep == nil {
+		names = min(chunk, size-len(all))
+	}
+	found, last, err := l.page(l.controller.backends[s.backend], ctx, s.place, s.after, names)
+	if err != nil {
+		return nil, fmt.Errorf("list %s: %w", s.place, err)
+	}
 	for _, one := range found {
-		if l.keep == nil || l.keep(one) {
+		if len(all) == size {
+			return all, nil
+		}
+		if s.after = l.hash(one); l.keep == nil || l.keep(one) {
 			all = append(all, one)
 		}
 	}
-	return all
+	s.after = last
+	return all, nil
 }
 
 // from returns the stops of a list, from the token's on.
 func (l listing[T]) from(token string) ([]stop, error) {
-	all := l.stops()
-	if token == "" {
-		return all, nil
+	all, err := l.stops()
+	if err != nil || token == "" {
+		return all, err
 	}
-	at, err := parseToken(token)
+	at, err := l.parse(token)
 	if err != nil {
-		return nil, err
+		return nil, badToken(token)
 	}
 	for i, s := range all {
 		if s.backend == at.Backend && s.place.Cluster().ID == at.Cluster && s.place.Tenant() == at.Tenant {
@@ -141,17 +178,16 @@ func (l listing[T]) from(token string) ([]stop, error) {
 	return nil, badToken(token)
 }
 
-func (l listing[T]) stops() []stop {
+func (l listing[T]) stops() (all []stop, err error) {
 	policy := l.controller.policy()
 	places := policy.Places()
 	if l.only != nil {
 		at, err := policy.Open(*l.only)
 		if err != nil {
-			return nil
+			return nil, unlessAbsent(err)
 		}
 		places = []tenant.Place{at}
 	}
-	var all []stop
 	for _, b := range l.controller.kinds() {
 		if l.only != nil && l.only.Backend != b {
 			continue
@@ -160,31 +196,23 @@ func (l listing[T]) stops() []stop {
 			all = append(all, stop{backend: b, place: p})
 		}
 	}
-	return all
+	return all, nil
 }
 
 // firstHash stands in a token for «from the start»: it sorts before every hash
 // of a name but its own, which sha256 never gives in practice.
 const firstHash = "00000000000000000000000000000000"
 
-// token names the stop: the form of a volume ID whose hash is the last one
-// that was listed.
-func (s stop) token() string {
+// tokenOf names the stop: the form of an ID whose hash is the last one that
+// was listed.
+func (l listing[T]) tokenOf(s stop) string {
 	hash := s.after
 	if hash == "" {
 		hash = firstHash
 	}
-	return volume.ID{Backend: s.backend, Cluster: s.place.Cluster().ID, Tenant: s.place.Tenant(), Hash: hash}.String()
-}
-
-func parseToken(token string) (volume.ID, error) {
-	id, err := volume.ParseID(token)
-	if err != nil {
-		return volume.ID{}, badToken(token)
-	}
-	return id, nil
+	return l.token(volume.ID{Backend: s.backend, Cluster: s.place.Cluster().ID, Tenant: s.place.Tenant(), Hash: hash})
 }
 
 func badToken(token string) error {
-	return fmt.Errorf("list token %.128q is not one of this driver, or its tenant has gone: begin again without a token: %w", token, volume.ErrBadToken)
+	return fmt.Errorf("list token %.128q is not one of this list, or its tenant has gone: begin again without a token: %w", token, volume.ErrBadToken)
 }

@@ -2,7 +2,9 @@ package driver
 
 import (
 	"context"
+	"encoding/base64"
 	"fmt"
+	"strings"
 
 	"github.com/container-storage-interface/spec/lib/go/csi"
 
@@ -99,7 +101,7 @@ func parseStage(r *csi.NodeStageVolumeRequest) (st volume.Stage, err error) {
 	if st.Path, err = parsePath("the staging path", r.GetStagingTargetPath()); err != nil {
 		return st, err
 	}
-	use, err := parseCapabilityOf(r.GetVolumeCapability())
+	use, err := parseCapability(r.GetVolumeCapability())
 	if err != nil {
 		return st, err
 	}
@@ -108,20 +110,32 @@ func parseStage(r *csi.NodeStageVolumeRequest) (st volume.Stage, err error) {
 	return st, err
 }
 
-func parseCapabilityOf(c *csi.VolumeCapability) (usage, error) {
-	if c == nil {
-		return usage{}, fmt.Errorf("the volume capability is missing: %w", volume.ErrInvalid)
-	}
-	return parseCapability(c)
-}
-
+// parseCredentials reads a request's secret. Nothing of it gets into a message.
 func parseCredentials(secrets map[string]string) (volume.Credentials, error) {
 	c := volume.Credentials{User: secrets[secretUser], Key: volume.Secret(secrets[secretKey])}
-	if c.User == "" || c.Key == "" {
-		return c, fmt.Errorf("the node-stage secret has no %s or no %s: name the tenant's secret in the class "+
+	switch {
+	case c.User == "" || c.Key == "":
+		return volume.Credentials{}, fmt.Errorf("the node-stage secret has no %s or no %s: name the tenant's secret in the class "+
 			"(csi.storage.k8s.io/node-stage-secret-name): %w", secretUser, secretKey, volume.ErrInvalid)
+	case !isUser(c.User):
+		return volume.Credentials{}, fmt.Errorf("%s of the node-stage secret is not a cephx user without «client.» "+
+			"(letters, digits, dots, hyphens and underscores): %w", secretUser, volume.ErrInvalid)
+	case !isKey(c.Key.Reveal()):
+		return volume.Credentials{}, fmt.Errorf("%s of the node-stage secret is not a cephx key in base64, as `ceph auth print-key` gives it: %w", secretKey, volume.ErrInvalid)
 	}
 	return c, nil
+}
+
+// isUser keeps out what has a meaning in an option string of the kernel.
+func isUser(s string) bool {
+	return len(s) <= maxField && !strings.HasPrefix(s, "client.") && strings.TrimLeft(s, userLetters) == ""
+}
+
+const userLetters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_"
+
+func isKey(s string) bool {
+	_, err := base64.StdEncoding.Strict().DecodeString(s)
+	return err == nil && len(s) <= maxField && !strings.ContainsAny(s, "\r\n")
 }
 
 // NodeUnstageVolume undoes NodeStageVolume (CSI spec, NodeUnstageVolume).
@@ -158,11 +172,15 @@ func (n *Node) NodePublishVolume(ctx context.Context, r *csi.NodePublishVolumeRe
 	if err := policy.CheckPod(p.ID, r.GetVolumeContext()[podNamespace]); err != nil {
 		return nil, err
 	}
-	err = n.busy.do(ctx, p.ID.String()+" at "+p.Target, func(ctx context.Context) error {
+	err = n.busy.do(ctx, targetsOf(p.ID), func(ctx context.Context) error {
 		return n.mounter.Publish(ctx, p)
 	})
 	return &csi.NodePublishVolumeResponse{}, err
 }
+
+// targetsOf is the key of all publications of a volume on this node: one may
+// depend on the others.
+func targetsOf(id volume.ID) string { return "the targets of " + id.String() }
 
 func parsePublication(r *csi.NodePublishVolumeRequest) (p volume.Publication, err error) {
 	if p.ID, err = volume.ParseID(r.GetVolumeId()); err != nil {
@@ -171,16 +189,26 @@ func parsePublication(r *csi.NodePublishVolumeRequest) (p volume.Publication, er
 	if p.Target, err = parsePath("the target path", r.GetTargetPath()); err != nil {
 		return p, err
 	}
-	use, err := parseCapabilityOf(r.GetVolumeCapability())
+	use, err := parseCapability(r.GetVolumeCapability())
 	if err != nil {
 		return p, err
 	}
-	if r.GetStagingTargetPath() == "" {
-		return p, fmt.Errorf("the staging path is missing: the volume must be staged first: %w", volume.ErrInUse)
-	}
-	p.Staging, err = parsePath("the staging path", r.GetStagingTargetPath())
-	p.Block, p.ReadOnly = use.block, use.readOnly || r.GetReadonly()
+	p.Block, p.ReadOnly, p.Alone = use.block, use.readOnly || r.GetReadonly(), use.alone
+	p.Staging, err = parseStaged(r.GetStagingTargetPath(), p.Target)
 	return p, err
+}
+
+// parseStaged checks the staging path of a publication. A target within it
+// would hide the volume from its other targets.
+func parseStaged(staging, target string) (string, error) {
+	if staging == "" {
+		return "", fmt.Errorf("the staging path is missing: the volume must be staged first: %w", volume.ErrPrecondition)
+	}
+	staging, err := parsePath("the staging path", staging)
+	if err == nil && (target == staging || strings.HasPrefix(target, staging+"/")) {
+		err = fmt.Errorf("the target path %.256q is in the staging path: %w", target, volume.ErrInvalid)
+	}
+	return staging, err
 }
 
 // NodeUnpublishVolume undoes NodePublishVolume (CSI spec,
@@ -194,7 +222,7 @@ func (n *Node) NodeUnpublishVolume(ctx context.Context, r *csi.NodeUnpublishVolu
 	if err != nil {
 		return &csi.NodeUnpublishVolumeResponse{}, unlessAbsent(err)
 	}
-	err = n.busy.do(ctx, id.String()+" at "+target, func(ctx context.Context) error {
+	err = n.busy.do(ctx, targetsOf(id), func(ctx context.Context) error {
 		return n.mounter.Unpublish(ctx, target)
 	})
 	return &csi.NodeUnpublishVolumeResponse{}, err
@@ -207,7 +235,7 @@ func (n *Node) NodeExpandVolume(ctx context.Context, r *csi.NodeExpandVolumeRequ
 	if err != nil {
 		return nil, err
 	}
-	path, err := parsePath("the volume path", r.GetVolumePath())
+	path, err := parseShown("the volume path", r.GetVolumePath())
 	if err != nil {
 		return nil, err
 	}
@@ -215,17 +243,24 @@ func (n *Node) NodeExpandVolume(ctx context.Context, r *csi.NodeExpandVolumeRequ
 	if err != nil {
 		return nil, err
 	}
-	if r.GetVolumeCapability() != nil {
-		if _, err := parseCapability(r.GetVolumeCapability()); err != nil {
-			return nil, err
-		}
+	if _, err := parseOptional(r.GetVolumeCapability()); err != nil {
+		return nil, err
 	}
 	at, err := n.policy().Open(id)
 	if err != nil {
 		return nil, err
 	}
 	err = n.busy.do(ctx, id.String(), func(ctx context.Context) error {
-		return n.stager.Expand(ctx, at, id, path)
+		return n.expand(ctx, at, id, path)
 	})
 	return &csi.NodeExpandVolumeResponse{CapacityBytes: size.Required}, err
+}
+
+// expand grows a volume that path shows. Its size is the image's: what was
+// asked for is answered because the controller has met it.
+func (n *Node) expand(ctx context.Context, at tenant.Place, id volume.ID, path string) error {
+	if err := n.stager.Shown(ctx, at, id, path); err != nil {
+		return err
+	}
+	return n.stager.Expand(ctx, at, id, path)
 }

@@ -2,6 +2,7 @@ package driver
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -30,10 +31,15 @@ type parameters struct {
 	backend   volume.Backend
 }
 
+// parseParameters reads them in the order of their keys, so that of several
+// faults the same one is always named.
 func parseParameters(m map[string]string) (parameters, error) {
 	p := parameters{share: volume.ShareNode, backend: volume.RBD}
-	for key, value := range m {
-		if err := p.set(key, value); err != nil {
+	if err := checkMap("parameters", m); err != nil {
+		return parameters{}, err
+	}
+	for _, key := range slices.Sorted(maps.Keys(m)) {
+		if err := p.set(key, m[key]); err != nil {
 			return parameters{}, err
 		}
 	}

@@ -45,10 +45,11 @@ func (s *Server) Serve(ctx context.Context, endpoint string) error {
 	if s.Node != nil {
 		csi.RegisterNodeServer(server, s.Node)
 	}
-	stopped := context.AfterFunc(ctx, func() { shutDown(server) })
-	defer stopped()
+	detach := context.AfterFunc(ctx, func() { shutDown(server) })
+	defer detach()
 	log.Info("serving", "endpoint", endpoint)
-	if err := server.Serve(listener); err != nil {
+	err = server.Serve(listener)
+	if err != nil && ctx.Err() == nil {
 		return fmt.Errorf("serve %s: %w", endpoint, err)
 	}
 	return nil

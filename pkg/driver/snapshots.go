@@ -3,6 +3,8 @@ package driver
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/container-storage-interface/spec/lib/go/csi"
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -38,13 +40,23 @@ func parseSnapshot(r *csi.CreateSnapshotRequest) (name string, source volume.ID,
 	if name, err = parseName("snapshot", r.GetName()); err != nil {
 		return name, source, err
 	}
-	for key := range r.GetParameters() {
-		if !hasKubernetesPrefix(key) {
-			return name, source, fmt.Errorf("parameter %.64q is not known: a VolumeSnapshotClass of this driver has none: %w", key, volume.ErrInvalid)
-		}
+	if err := checkSnapshotParameters(r.GetParameters()); err != nil {
+		return name, source, err
+	}
+	if err := refuseTopology(r.GetAccessibilityRequirements()); err != nil {
+		return name, source, err
 	}
 	source, err = volume.ParseID(r.GetSourceVolumeId())
 	return name, source, err
+}
+
+func checkSnapshotParameters(m map[string]string) error {
+	for _, key := range slices.Sorted(maps.Keys(m)) {
+		if !hasKubernetesPrefix(key) {
+			return fmt.Errorf("parameter %.64q is not known: a VolumeSnapshotClass of this driver has none: %w", key, volume.ErrInvalid)
+		}
+	}
+	return checkMap("parameters", m)
 }
 
 func answerSnapshot(s volume.Snapshot) *csi.Snapshot {
@@ -63,7 +75,7 @@ func (c *Controller) DeleteSnapshot(ctx context.Context, r *csi.DeleteSnapshotRe
 	}
 	be, at, err := c.release(volume.ID(id))
 	if err != nil {
-		return &csi.DeleteSnapshotResponse{}, unlessAbsent(err)
+		return nil, err
 	}
 	err = c.busy.do(ctx, id.String(), func(ctx context.Context) error {
 		return be.DeleteSnapshot(ctx, at, id)

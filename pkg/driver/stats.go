@@ -3,20 +3,32 @@ package driver
 import (
 	"context"
 	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
 
 	"github.com/container-storage-interface/spec/lib/go/csi"
 
+	"github.com/sdp-csi/sdp-csi/pkg/tenant"
 	"github.com/sdp-csi/sdp-csi/pkg/volume"
 )
 
 // NodeGetVolumeStats tells how full a volume is (CSI spec,
 // NodeGetVolumeStats).
 func (n *Node) NodeGetVolumeStats(ctx context.Context, r *csi.NodeGetVolumeStatsRequest) (*csi.NodeGetVolumeStatsResponse, error) {
-	if _, err := volume.ParseID(r.GetVolumeId()); err != nil {
+	id, err := volume.ParseID(r.GetVolumeId())
+	if err != nil {
 		return nil, err
 	}
-	path, err := parsePath("the volume path", r.GetVolumePath())
+	path, err := parseShown("the volume path", r.GetVolumePath())
 	if err != nil {
+		return nil, err
+	}
+	at, err := n.policy().Open(id)
+	if err != nil {
+		return nil, err
+	}
+	if err := n.stager.Shown(ctx, at, id, path); err != nil {
 		return nil, err
 	}
 	u, err := n.mounter.Usage(ctx, path)
@@ -24,6 +36,15 @@ func (n *Node) NodeGetVolumeStats(ctx context.Context, r *csi.NodeGetVolumeStats
 		return nil, err
 	}
 	return &csi.NodeGetVolumeStatsResponse{Usage: answerUsage(u)}, nil
+}
+
+// parseShown checks a path at which a volume is looked for. A relative one is
+// none of ours, so nothing is there: csi-sanity wants NotFound for it.
+func parseShown(what, path string) (string, error) {
+	if path != "" && !filepath.IsAbs(path) {
+		return "", fmt.Errorf("%s %.256q is not absolute, so no volume is there: %w", what, path, volume.ErrNotFound)
+	}
+	return parsePath(what, path)
 }
 
 // answerUsage leaves out what the file system does not count.
@@ -38,27 +59,71 @@ func answerUsage(u volume.Usage) []*csi.VolumeUsage {
 }
 
 // NodeGetVolumeHealth tells whether a volume answers on this node (CSI spec,
-// NodeGetVolumeHealth).
+// NodeGetVolumeHealth). Without a path, or at a path that the volume has not
+// reached, all that is known is whether the node has it.
 func (n *Node) NodeGetVolumeHealth(ctx context.Context, r *csi.NodeGetVolumeHealthRequest) (*csi.NodeGetVolumeHealthResponse, error) {
 	id, err := volume.ParseID(r.GetVolumeId())
 	if err != nil {
 		return nil, err
 	}
-	path := r.GetVolumePublishPath()
-	if path == "" {
-		path = r.GetStagingTargetPath()
+	paths, err := parseHealthPaths(r)
+	if err != nil {
+		return nil, err
 	}
-	if path, err = parsePath("the publish or staging path", path); err != nil {
+	at, err := n.policy().Open(id)
+	if err != nil {
 		return nil, err
 	}
 	health := &csi.VolumeHealth{VolumeId: id.String()}
-	if _, err := n.mounter.Usage(ctx, path); err != nil {
-		if errors.Is(err, volume.ErrNotFound) {
-			return nil, err
+	if err := n.stager.Shown(ctx, at, id, ""); err != nil {
+		return nil, err
+	}
+	for _, path := range paths {
+		if bad := n.inaccessible(ctx, at, id, path); bad != nil {
+			health.HealthStatuses = append(health.HealthStatuses, bad)
+			break
 		}
-		health.HealthStatuses = []*csi.VolumeHealth_VolumeHealthEntry{{
-			Status: csi.VolumeHealthErrorType_INACCESSIBLE, Reason: "NoAnswer", Message: err.Error(),
-		}}
 	}
 	return &csi.NodeGetVolumeHealthResponse{VolumeHealth: health}, nil
+}
+
+func parseHealthPaths(r *csi.NodeGetVolumeHealthRequest) ([]string, error) {
+	var paths []string
+	for _, p := range [...]struct{ what, path string }{
+		{"the publish path", r.GetVolumePublishPath()},
+		{"the staging path", r.GetStagingTargetPath()},
+	} {
+		if p.path == "" {
+			continue
+		}
+		path, err := parsePath(p.what, p.path)
+		if err != nil {
+			return nil, err
+		}
+		paths = append(paths, path)
+	}
+	return paths, nil
+}
+
+// inaccessible asks what shows the volume at path. It returns nil where the
+// volume answers, and where it has not been shown as yet.
+func (n *Node) inaccessible(ctx context.Context, at tenant.Place, id volume.ID, path string) *csi.VolumeHealth_VolumeHealthEntry {
+	if err := n.stager.Shown(ctx, at, id, path); errors.Is(err, volume.ErrNotFound) {
+		return nil
+	}
+	_, err := n.mounter.Usage(ctx, path)
+	if err == nil || errors.Is(err, volume.ErrNotFound) {
+		return nil
+	}
+	return &csi.VolumeHealth_VolumeHealthEntry{
+		Status: csi.VolumeHealthErrorType_INACCESSIBLE, Reason: "NoAnswer", Message: short(err.Error()),
+	}
+}
+
+// short cuts a message to what CSI allows for a field.
+func short(s string) string {
+	if len(s) <= maxField {
+		return s
+	}
+	return strings.ToValidUTF8(s[:maxField], "")
 }

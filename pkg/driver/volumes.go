@@ -3,7 +3,6 @@ package driver
 import (
 	"context"
 	"errors"
-	"fmt"
 
 	"github.com/container-storage-interface/spec/lib/go/csi"
 
@@ -92,7 +91,7 @@ func (c *Controller) DeleteVolume(ctx context.Context, r *csi.DeleteVolumeReques
 	}
 	be, at, err := c.release(id)
 	if err != nil {
-		return &csi.DeleteVolumeResponse{}, unlessAbsent(err)
+		return nil, err
 	}
 	err = c.busy.do(ctx, id.String(), func(ctx context.Context) error {
 		return be.Delete(ctx, at, id)
@@ -138,111 +137,4 @@ func (c *Controller) get(ctx context.Context, text string) (volume.Volume, error
 		return volume.Volume{}, err
 	}
 	return be.Get(ctx, at, id)
-}
-
-// ControllerExpandVolume makes a volume larger (CSI spec,
-// ControllerExpandVolume). The node has to grow the file system after it.
-func (c *Controller) ControllerExpandVolume(ctx context.Context, r *csi.ControllerExpandVolumeRequest) (*csi.ControllerExpandVolumeResponse, error) {
-	id, err := volume.ParseID(r.GetVolumeId())
-	if err != nil {
-		return nil, err
-	}
-	size, err := parseExpansion(r.GetCapacityRange())
-	if err != nil {
-		return nil, err
-	}
-	if r.GetVolumeCapability() != nil {
-		if _, err := parseCapability(r.GetVolumeCapability()); err != nil {
-			return nil, err
-		}
-	}
-	be, at, err := c.open(id)
-	if err != nil {
-		return nil, err
-	}
-	v, err := call(ctx, c.busy, id.String(), func(ctx context.Context) (volume.Volume, error) {
-		return be.Expand(ctx, at, id, size)
-	})
-	if err != nil {
-		return nil, err
-	}
-	return &csi.ControllerExpandVolumeResponse{CapacityBytes: v.Capacity, NodeExpansionRequired: !v.ReadOnly}, nil
-}
-
-func parseExpansion(r *csi.CapacityRange) (volume.Size, error) {
-	size, err := parseSize(r)
-	if err == nil && size == (volume.Size{}) {
-		err = fmt.Errorf("the capacity range is missing: name the size to expand to: %w", volume.ErrInvalid)
-	}
-	return size, err
-}
-
-// ValidateVolumeCapabilities says whether a volume can be used as asked (CSI
-// spec, ValidateVolumeCapabilities).
-func (c *Controller) ValidateVolumeCapabilities(ctx context.Context, r *csi.ValidateVolumeCapabilitiesRequest) (*csi.ValidateVolumeCapabilitiesResponse, error) {
-	if len(r.GetVolumeCapabilities()) == 0 {
-		return nil, fmt.Errorf("volume capabilities are missing: %w", volume.ErrInvalid)
-	}
-	v, err := c.get(ctx, r.GetVolumeId())
-	if err != nil {
-		return nil, err
-	}
-	if err := suits(v, r); err != nil {
-		return &csi.ValidateVolumeCapabilitiesResponse{Message: err.Error()}, nil
-	}
-	return &csi.ValidateVolumeCapabilitiesResponse{Confirmed: &csi.ValidateVolumeCapabilitiesResponse_Confirmed{
-		VolumeContext: r.GetVolumeContext(), VolumeCapabilities: r.GetVolumeCapabilities(), Parameters: r.GetParameters(),
-	}}, nil
-}
-
-// suits says why the volume cannot be used as asked, or nil.
-func suits(v volume.Volume, r *csi.ValidateVolumeCapabilitiesRequest) error {
-	use, err := parseCapabilities(r.GetVolumeCapabilities())
-	if err != nil {
-		return err
-	}
-	if _, err := parseParameters(r.GetParameters()); err != nil {
-		return err
-	}
-	switch {
-	case use.block != v.Block:
-		return fmt.Errorf("volume %s: block is %t: %w", v.ID, v.Block, volume.ErrInvalid)
-	case v.ReadOnly && !use.readOnly:
-		return fmt.Errorf("volume %s is read-only: %w", v.ID, volume.ErrInvalid)
-	case use.fsType != "" && use.fsType != v.FsType:
-		return fmt.Errorf("volume %s has an %s file system: %w", v.ID, v.FsType, volume.ErrInvalid)
-	}
-	return nil
-}
-
-// GetCapacity returns what the tenant, or without a namespace the pool, can
-// still store (CSI spec, GetCapacity).
-func (c *Controller) GetCapacity(ctx context.Context, r *csi.GetCapacityRequest) (*csi.GetCapacityResponse, error) {
-	if len(r.GetVolumeCapabilities()) > 0 {
-		if _, err := parseCapabilities(r.GetVolumeCapabilities()); err != nil {
-			// Nothing of that kind can be made here: that is an answer.
-			return &csi.GetCapacityResponse{}, nil
-		}
-	}
-	params, err := parseParameters(r.GetParameters())
-	if err != nil {
-		return nil, err
-	}
-	at, err := c.pool(params)
-	if err != nil {
-		return nil, err
-	}
-	be, err := c.backend(params.backend)
-	if err != nil {
-		return nil, err
-	}
-	free, err := be.Free(ctx, at)
-	return &csi.GetCapacityResponse{AvailableCapacity: free}, err
-}
-
-func (c *Controller) pool(params parameters) (tenant.Place, error) {
-	if params.namespace == "" && c.fallback == "" {
-		return c.policy().Pool(params.cluster)
-	}
-	return c.place(c.policy(), params.namespace, params.cluster)
 }

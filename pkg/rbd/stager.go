@@ -80,11 +80,11 @@ func (s *Stager) admit(rec volumeRecord, st volume.Stage) error {
 	case !rec.ReadOnly && !st.ReadOnly && !s.mapper.Exclusive():
 		return fmt.Errorf("volume %s is writable, and this node's mapper cannot keep a second writer out: use krbd: %w", st.ID, volume.ErrUnsupported)
 	case rec.Block != st.Block:
-		return fmt.Errorf("volume %s: block is %t, the request has %t: %w", st.ID, rec.Block, st.Block, volume.ErrInvalid)
+		return fmt.Errorf("volume %s: block is %t, the request has %t: %w", st.ID, rec.Block, st.Block, volume.ErrPrecondition)
 	case rec.ReadOnly && !st.ReadOnly:
-		return fmt.Errorf("volume %s is read-only and cannot be staged with a writer's access mode: use ReadOnlyMany: %w", st.ID, volume.ErrInvalid)
+		return fmt.Errorf("volume %s is read-only and cannot be staged with a writer's access mode: use ReadOnlyMany: %w", st.ID, volume.ErrPrecondition)
 	case !st.Block && st.FsType != "" && st.FsType != rec.FsType:
-		return fmt.Errorf("volume %s has an %s file system, the request asks for %.32q: %w", st.ID, rec.FsType, st.FsType, volume.ErrInvalid)
+		return fmt.Errorf("volume %s has an %s file system, the request asks for %.32q: %w", st.ID, rec.FsType, st.FsType, volume.ErrPrecondition)
 	}
 	return nil
 }
@@ -183,7 +183,7 @@ func (s *Stager) Expand(ctx context.Context, at tenant.Place, id volume.ID, path
 	if err := s.mapper.Refresh(ctx, m); err != nil {
 		return err
 	}
-	row, err := s.host.Mounted(ctx, path)
+	row, err := s.mounted(ctx, path)
 	if err != nil {
 		return err
 	}
@@ -203,7 +203,7 @@ func (s *Stager) Shown(ctx context.Context, at tenant.Place, id volume.ID, path 
 	if path == "" {
 		return nil
 	}
-	row, err := s.host.Mounted(ctx, path)
+	row, err := s.mounted(ctx, path)
 	if err != nil {
 		return fmt.Errorf("volume %s at %s: %w", id, path, err)
 	}
@@ -211,4 +211,14 @@ func (s *Stager) Shown(ctx context.Context, at tenant.Place, id volume.ID, path 
 		return fmt.Errorf("%s does not show volume %s: %w", path, id, volume.ErrNotFound)
 	}
 	return nil
+}
+
+// mounted returns what path shows. A block volume is staged as a file in the
+// directory.
+func (s *Stager) mounted(ctx context.Context, path string) (Mount, error) {
+	row, err := s.host.Mounted(ctx, path)
+	if errors.Is(err, volume.ErrNotFound) {
+		row, err = s.host.Mounted(ctx, stagedDevice(path))
+	}
+	return row, err
 }

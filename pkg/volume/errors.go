@@ -19,6 +19,10 @@ var (
 	ErrDenied = errors.New("denied")
 	// ErrInUse is returned when something that must go first still exists.
 	ErrInUse = errors.New("in use")
+	// ErrPrecondition is returned when a step that must come first was left
+	// out, or when the volume as it is cannot be used in the way that the
+	// node was asked for: written, as a block volume, with another file system.
+	ErrPrecondition = errors.New("precondition not met")
 	// ErrHasSnapshots is returned when an image cannot be removed because
 	// snapshots, or clones of one in its trash, hang on it. It does not reach
 	// a caller: such an image is renamed and removed with the last of them.

@@ -34,7 +34,8 @@ func (r GoldenRef) String() string {
 func (r GoldenRef) Image() string { return "golden." + r.Name + "." + r.Version }
 
 // ParseGoldenRef reads name:version or tenant/name:version. Name is a DNS
-// label; version may have dots and underscores inside too. It wraps ErrInvalid.
+// label; version may have single dots and underscores inside too. It wraps
+// ErrInvalid.
 func ParseGoldenRef(s string) (GoldenRef, error) {
 	var ref GoldenRef
 	rest := s
@@ -57,14 +58,9 @@ func badGolden(s string) error {
 		"(lower case letters, digits and hyphens; a version may have dots and underscores): %w", s, ErrInvalid)
 }
 
+// isVersion sees dots and underscores as hyphens: those are inside only, too.
 func isVersion(s string) bool {
-	plain := strings.Map(func(r rune) rune {
-		if r == '.' || r == '_' {
-			return '0'
-		}
-		return r
-	}, s)
-	return IsName(plain, MaxGoldenVersion) && !strings.Contains(s, "..") && s[0] != '.' && s[len(s)-1] != '.'
+	return IsName(strings.NewReplacer(".", "-", "_", "-").Replace(s), MaxGoldenVersion) && !strings.Contains(s, "..")
 }
 
 // GoldenState is how far a golden is in its life.

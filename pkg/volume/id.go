@@ -25,6 +25,9 @@ const (
 	MaxClusterName = 16
 	MaxTenantName  = 32
 	hashLength     = 32
+
+	// MaxID is what CSI allows for an ID, in bytes.
+	MaxID = 128
 )
 
 // ID names a volume. Its text form is
@@ -89,15 +92,22 @@ func parse(what, prefix, s string) (ID, error) {
 	if s == "" {
 		return ID{}, fmt.Errorf("%s ID is missing: %w", what, ErrInvalid)
 	}
-	parts := strings.Split(s, ".")
-	if len(parts) != 5 || parts[0] != prefix {
-		return ID{}, fmt.Errorf("%s %.128q was not made by this driver: %w", what, s, ErrNotFound)
-	}
-	id := ID{Backend: Backend(parts[1]), Cluster: parts[2], Tenant: parts[3], Hash: parts[4]}
-	if !id.wellFormed() {
+	id, ok := split(prefix, s)
+	if !ok || !id.wellFormed() {
 		return ID{}, fmt.Errorf("%s %.128q was not made by this driver: %w", what, s, ErrNotFound)
 	}
 	return id, nil
+}
+
+func split(prefix, s string) (id ID, ok bool) {
+	if len(s) > MaxID {
+		return ID{}, false
+	}
+	parts := strings.Split(s, ".")
+	if len(parts) != 5 || parts[0] != prefix {
+		return ID{}, false
+	}
+	return ID{Backend: Backend(parts[1]), Cluster: parts[2], Tenant: parts[3], Hash: parts[4]}, true
 }
 
 func (id ID) wellFormed() bool {

@@ -1,16 +1,20 @@
 package volume
 
+import "fmt"
+
 // Secret is text that must not be printed: a cephx key.
 type Secret string
 
-// String hides the secret from every fmt verb and from logs.
-func (Secret) String() string { return "<hidden>" }
+const hidden = "<hidden>"
 
-// GoString hides the secret from %#v.
-func (Secret) GoString() string { return "<hidden>" }
+// String hides the secret from logs.
+func (Secret) String() string { return hidden }
+
+// Format hides the secret from every verb of fmt, wrong ones included.
+func (Secret) Format(f fmt.State, _ rune) { fmt.Fprint(f, hidden) }
 
 // MarshalText hides the secret from encoders.
-func (Secret) MarshalText() ([]byte, error) { return []byte("<hidden>"), nil }
+func (Secret) MarshalText() ([]byte, error) { return []byte(hidden), nil }
 
 // Reveal returns the secret for the one call that needs it.
 func (s Secret) Reveal() string { return string(s) }

@@ -24,6 +24,12 @@ func (m AccessMode) ReadOnly() bool {
 	return m == SingleNodeReaderOnly || m == MultiNodeReaderOnly
 }
 
+// Alone says whether the mode lets a volume be published once on its node
+// (CSI spec, NodePublishVolume, the table for SINGLE_NODE_MULTI_WRITER).
+func (m AccessMode) Alone() bool {
+	return m == SingleNodeWriter || m == SingleNodeSingleWriter || m == SingleNodeReaderOnly
+}
+
 // Share says how a read-only volume gets its device on a node.
 type Share string
 
@@ -59,30 +65,37 @@ func (s Size) Check() error {
 	return nil
 }
 
-const sizeUnit = 1 << 20 // images are whole MiB
+// MinSize bounds a volume from below, and images are whole multiples of it:
+// 1 MiB.
+const MinSize int64 = 1 << 20
 
 // Fit returns the bytes of a volume whose source has least bytes (0: none):
-// what is required or the source's size, whichever is more, in whole MiB
-// where the limit allows it. It wraps ErrOutOfRange.
+// what is required or the source's size, whichever is more, in whole MiB.
+// Without a wish and a source it is DefaultSize, or what the limit leaves of
+// it. It wraps ErrOutOfRange.
 func (s Size) Fit(least int64) (int64, error) {
 	if err := s.Check(); err != nil {
 		return 0, err
 	}
 	want := max(s.Required, least)
 	if want == 0 {
-		want = DefaultSize
-		if s.Limit > 0 {
-			want = min(want, s.Limit)
-		}
+		want = s.byDefault()
 	}
-	if s.Limit > 0 && want > s.Limit {
+	if s.Limit > 0 && least > s.Limit {
 		return 0, fmt.Errorf("the source has %d bytes, over the limit of %d: raise the limit: %w", least, s.Limit, ErrOutOfRange)
 	}
-	rounded := (want + sizeUnit - 1) / sizeUnit * sizeUnit
+	rounded := (want + MinSize - 1) / MinSize * MinSize
 	if s.Limit > 0 && rounded > s.Limit {
 		return 0, fmt.Errorf("the limit of %d bytes is below %d, the next whole MiB over what is needed: raise the limit: %w", s.Limit, rounded, ErrOutOfRange)
 	}
 	return rounded, nil
+}
+
+func (s Size) byDefault() int64 {
+	if s.Limit == 0 || s.Limit >= DefaultSize {
+		return DefaultSize
+	}
+	return max(MinSize, s.Limit/MinSize*MinSize)
 }
 
 // Allows says whether an existing volume of capacity bytes satisfies s.
@@ -177,10 +190,4 @@ type Snapshot struct {
 	Source  ID
 	Size    int64 // bytes a volume made from it has at least
 	Created time.Time
-}
-
-// Page is one page of a list in progress.
-type Page struct {
-	Token string // empty: from the start
-	Limit int    // 0: no limit
 }
