@@ -1,0 +1,87 @@
+# `make help` lists the targets. Everything real is in hack/; this file only
+# names it.
+
+SHELL := /bin/bash
+MAKEFLAGS += --no-print-directory
+.DEFAULT_GOAL := help
+
+# A Go that is installed but not on the PATH of a fresh machine's root.
+export PATH := $(PATH):/usr/local/go/bin
+
+lint_version := v2.15.0
+lint := .cache/bin/golangci-lint-$(lint_version)
+
+# make demo KEEP=1 BACKEND=cephfs SIZE=200000000 DIR=/big/disk/demo
+KEEP ?=
+BACKEND ?=
+SIZE ?=
+DIR ?=
+demo_flags = $(if $(KEEP),-keep) $(if $(BACKEND),-backend=$(BACKEND)) $(if $(SIZE),-size=$(SIZE)) $(if $(DIR),-dir=$(DIR))
+
+# make image BASE=debian:13-slim IMAGE=registry.example/sdp-csi TAG=v1
+BASE ?= debian:12-slim
+IMAGE ?= sdp-csi
+TAG ?= dev
+
+.PHONY: help
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
+
+.PHONY: build
+build: ## Build the programs into bin/
+	@hack/packages build
+	hack/go build -o bin/ ./cmd/...
+
+.PHONY: demo
+demo: ## Show the main job on a real Ceph; KEEP=1 leaves it running, SIZE= bytes of the model
+	@hack/packages demo
+	hack/go build -o bin/ ./cmd/... ./hack/demo
+	bin/demo -repo=. $(demo_flags)
+
+.PHONY: test
+test: ## Run all tests, with the race detector, on a throwaway real Ceph
+	@hack/packages test
+	@unformatted=$$(gofmt -l cmd hack pkg tests) && [[ -z $$unformatted ]] || { echo "not formatted (make fmt):" $$unformatted; exit 1; }
+	hack/go vet ./...
+	hack/with-ceph hack/go test -race -p 2 -timeout 30m ./...
+
+.PHONY: test-tenants
+test-tenants: ## Try to cross the walls between tenants, on a throwaway real Ceph
+	@hack/packages test
+	hack/with-ceph hack/go test -race -count 1 -v -timeout 30m ./tests/tenants/...
+
+.PHONY: test-krbd
+test-krbd: ## Test the kernel mapper in a virtual machine (SDP_SKIP_KRBD=1 skips it)
+	@hack/krbd
+
+.PHONY: bench-clone
+bench-clone: ## Measure cloning and import against raw librbd; writes bench/out/clone.json
+	@hack/packages test
+	hack/with-ceph hack/go run ./tests/bench/clone
+
+.PHONY: bench-node
+bench-node: ## Measure sharing a golden on one node; writes bench/out/node.json
+	@hack/packages test
+	hack/with-ceph hack/go run ./tests/bench/node
+
+.PHONY: lint
+lint: $(lint) ## Run the linters (golangci-lint, installed into .cache/bin)
+	$(lint) run --build-tags "$$(hack/ceph-tag),krbd"
+
+$(lint):
+	@hack/packages lint
+	GOBIN=$(CURDIR)/.cache/bin go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(lint_version)
+	mv .cache/bin/golangci-lint $@
+
+.PHONY: fmt
+fmt: ## Format the sources
+	gofmt -w cmd hack pkg tests
+
+.PHONY: image
+image: ## Build the container image with docker or buildah; BASE=, IMAGE=, TAG=
+	@hack/image "$(IMAGE):$(TAG)" "$(BASE)"
+
+.PHONY: clean
+clean: ## Remove what was built, and the Ceph of hack/ceph up
+	hack/ceph down
+	rm -rf bin .cache
