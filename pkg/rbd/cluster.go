@@ -35,9 +35,9 @@ type Records interface {
 	// ReadRecord returns a record's bytes; volume.ErrNotFound without one,
 	// volume.ErrDenied when the connection's user may not read it.
 	ReadRecord(ctx context.Context, at tenant.Place, name string) ([]byte, error)
-	// UpdateRecord replaces an existing record's bytes; volume.ErrNotFound
-	// without one.
-	UpdateRecord(ctx context.Context, at tenant.Place, name string, data []byte) error
+	// SwapRecord replaces a record's bytes if they still are old, in one step;
+	// volume.ErrPending when they are others, volume.ErrNotFound without one.
+	SwapRecord(ctx context.Context, at tenant.Place, name string, old, data []byte) error
 	// RemoveRecord removes the record and then its index entry. Absent is
 	// success, for each of both.
 	RemoveRecord(ctx context.Context, at tenant.Place, name string) error
@@ -62,7 +62,8 @@ type Images interface {
 	// size. It wraps volume.ErrExists, or volume.ErrNotFound when the parent
 	// or its snapshot is not there.
 	CloneImage(ctx context.Context, parent Parent, at tenant.Place, name string) error
-	// ResizeImage sets an image's size; volume.ErrNotFound without it.
+	// ResizeImage makes an image size bytes large; volume.ErrNotFound without
+	// it. It never makes one smaller: one that is larger stays as it is.
 	ResizeImage(ctx context.Context, at tenant.Place, name string, size int64) error
 	// ImageID returns Ceph's id of the image; volume.ErrNotFound without it.
 	// It opens no image.

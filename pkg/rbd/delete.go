@@ -19,7 +19,7 @@ func (p *Provisioner) Delete(ctx context.Context, at tenant.Place, id volume.ID)
 	if err != nil {
 		return err
 	}
-	return p.remove(ctx, at, id, rec)
+	return p.remove(ctx, at, id, &rec)
 }
 
 // forget removes what can be left of a volume without a record: an image that
@@ -39,13 +39,10 @@ func (p *Provisioner) forget(ctx context.Context, at tenant.Place, id volume.ID)
 // remove takes a volume apart, from whatever state its record is in. The
 // record says `deleting` first and goes last, so an interrupted removal is
 // finished by whoever finds it.
-func (p *Provisioner) remove(ctx context.Context, at tenant.Place, id volume.ID, rec volumeRecord) error {
+func (p *Provisioner) remove(ctx context.Context, at tenant.Place, id volume.ID, rec *volumeRecord) error {
 	name := volumePrefix + id.Hash
-	if rec.State == ready {
-		rec.State = deleting
-		if err := p.updateRecord(ctx, at, name, &rec); err != nil {
-			return err
-		}
+	if err := p.claim(ctx, at, name, rec); err != nil {
+		return err
 	}
 	if err := p.removeImage(ctx, at, id, rec); err != nil {
 		return err
@@ -60,26 +57,30 @@ func (p *Provisioner) remove(ctx context.Context, at tenant.Place, id volume.ID,
 	return p.cluster.RemoveRecord(ctx, at, name)
 }
 
-func (p *Provisioner) removeImage(ctx context.Context, at tenant.Place, id volume.ID, rec volumeRecord) error {
+func (p *Provisioner) removeImage(ctx context.Context, at tenant.Place, id volume.ID, rec *volumeRecord) error {
 	err := p.cluster.RemoveImage(ctx, at, volumePrefix+id.Hash)
 	if !errors.Is(err, volume.ErrHasSnapshots) {
 		return err
 	}
-	return p.setAside(ctx, at, id, rec)
+	if err := p.setAside(ctx, at, id, rec); err != nil {
+		return fmt.Errorf("set aside an image that snapshots or clones need: %w", err)
+	}
+	return nil
 }
 
 // setAside renames an image that others need, after recording what it hangs
 // on, which nothing else will know when the volume's record has gone.
-func (p *Provisioner) setAside(ctx context.Context, at tenant.Place, id volume.ID, rec volumeRecord) error {
+func (p *Provisioner) setAside(ctx context.Context, at tenant.Place, id volume.ID, rec *volumeRecord) (err error) {
+	name := volumePrefix + id.Hash
+	if rec.ImageID, err = p.cluster.ImageID(ctx, at, name); err != nil {
+		return err
+	}
 	aside := deletedPrefix + rec.ImageID
 	del := deletedRecord{Version: recordVersion, ImageID: rec.ImageID, Volume: id.Hash, Parent: rec.Parent}
 	if err := p.createRecord(ctx, at, aside, del); err != nil && !errors.Is(err, volume.ErrExists) {
 		return err
 	}
-	if err := p.cluster.RenameImage(ctx, at, volumePrefix+id.Hash, aside); err != nil {
-		return fmt.Errorf("set aside an image that snapshots or clones need: %w", err)
-	}
-	return nil
+	return p.cluster.RenameImage(ctx, at, name, aside)
 }
 
 // releaseParent removes the snapshot that a copy was made from, where a crash
@@ -89,15 +90,28 @@ func (p *Provisioner) releaseParent(ctx context.Context, at tenant.Place, id vol
 		return nil
 	}
 	if parent.Snapshot == copyPrefix+id.Hash {
-		image, err := p.image(ctx, at, parent)
-		if err != nil {
-			return err
-		}
-		if err := p.cluster.RemoveSnapshot(ctx, at, image, parent.Snapshot); err != nil {
+		if err := p.dropSnapshot(ctx, at, parent, parent.Snapshot); err != nil {
 			return err
 		}
 	}
 	return p.sweep(ctx, at, parent.ImageID)
+}
+
+// dropSnapshot removes a snapshot of an image that may be set aside meanwhile,
+// where an absent snapshot under the old name says nothing.
+func (p *Provisioner) dropSnapshot(ctx context.Context, at tenant.Place, of parentRecord, snapshot string) error {
+	before, err := p.image(ctx, at, of)
+	if err != nil {
+		return err
+	}
+	if err := p.cluster.RemoveSnapshot(ctx, at, before, snapshot); err != nil || before == deletedPrefix+of.ImageID {
+		return err
+	}
+	after, err := p.image(ctx, at, of)
+	if err != nil || after == before {
+		return err
+	}
+	return p.cluster.RemoveSnapshot(ctx, at, after, snapshot)
 }
 
 // sweep removes an image that was set aside if nothing needs it any more, and

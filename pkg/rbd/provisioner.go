@@ -32,7 +32,7 @@ func (p *Provisioner) Create(ctx context.Context, at, golden tenant.Place, id vo
 	case err == nil && rec.State == ready:
 		return rec.volume(id)
 	case err == nil:
-		err = p.remove(ctx, at, id, rec)
+		err = p.remove(ctx, at, id, &rec)
 	case errors.Is(err, volume.ErrNotFound):
 		err = nil
 	}
@@ -64,31 +64,32 @@ func (p *Provisioner) plan(ctx context.Context, at, golden tenant.Place, spec vo
 		return volumeRecord{}, o, err
 	}
 	return volumeRecord{
-		Version: recordVersion, State: creating, Name: spec.Name, Capacity: capacity,
+		Version: recordVersion, progress: begin(creating), Name: spec.Name, Capacity: capacity,
 		ReadOnly: spec.ReadOnly, Block: spec.Block, FsType: fsType, Share: spec.Share,
 		Source: newSource(spec.Source), Parent: o.parent, Created: p.now().UTC().Truncate(time.Second),
 	}, o, nil
 }
 
-// build makes the record and the image. What a failure leaves it removes as
-// far as Ceph lets it; the record tells the next call about the rest.
+// build makes the record and the image. What a failure leaves it removes, or
+// leaves to the next call where it is not sure what there is; the record tells
+// that one.
 func (p *Provisioner) build(ctx context.Context, at tenant.Place, id volume.ID, rec *volumeRecord, o origin) error {
 	if o.parent.Volume != "" && o.parent.Snapshot == "" {
 		rec.Parent.Snapshot = copyPrefix + id.Hash
 	}
-	if err := p.createRecord(ctx, at, volumePrefix+id.Hash, rec); err != nil {
+	if err := p.addRecord(ctx, at, volumePrefix+id.Hash, rec); err != nil {
 		return err
 	}
 	err := p.fill(ctx, at, id, rec, o)
-	if err != nil {
-		err = errors.Join(err, p.cleanup(ctx, at, id, *rec))
+	if err == nil || isOpen(err) {
+		return err
 	}
-	return err
+	return undone(err, p.remove(context.WithoutCancel(ctx), at, id, rec))
 }
 
 func (p *Provisioner) fill(ctx context.Context, at tenant.Place, id volume.ID, rec *volumeRecord, o origin) error {
 	name := volumePrefix + id.Hash
-	if err := p.makeImage(ctx, at, id, *rec, o); err != nil {
+	if err := p.makeImage(ctx, at, name, rec, o); err != nil {
 		return err
 	}
 	imageID, err := p.cluster.ImageID(ctx, at, name)
@@ -96,17 +97,15 @@ func (p *Provisioner) fill(ctx context.Context, at tenant.Place, id volume.ID, r
 		return err
 	}
 	rec.ImageID, rec.State = imageID, ready
-	return p.updateRecord(ctx, at, name, rec)
+	return p.advance(ctx, at, name, rec)
 }
 
-func (p *Provisioner) makeImage(ctx context.Context, at tenant.Place, id volume.ID, rec volumeRecord, o origin) error {
-	name := volumePrefix + id.Hash
+func (p *Provisioner) makeImage(ctx context.Context, at tenant.Place, name string, rec *volumeRecord, o origin) error {
 	if o.isBlank() {
-		return p.anew(ctx, at, name, func() error { return p.cluster.CreateImage(ctx, at, name, rec.Capacity) })
+		return p.newImage(ctx, at, name, rec, func() error { return p.cluster.CreateImage(ctx, at, name, rec.Capacity) })
 	}
-	clone := func() error { return p.clone(ctx, at, name, rec, o) }
-	if err := p.anew(ctx, at, name, clone); err != nil {
-		return err
+	if err := p.clone(ctx, at, name, rec, o); err != nil {
+		return fmt.Errorf("clone %s: %w", rec.Parent, err)
 	}
 	if rec.ReadOnly || rec.Capacity == o.parent.Size {
 		return nil
@@ -114,58 +113,63 @@ func (p *Provisioner) makeImage(ctx context.Context, at tenant.Place, id volume.
 	return p.cluster.ResizeImage(ctx, at, name, rec.Capacity)
 }
 
-// anew runs an exclusive create. The record is ours and new, so an image that
-// is there already is a late effect of a call that Ceph never answered.
-func (p *Provisioner) anew(ctx context.Context, at tenant.Place, name string, create func() error) error {
+// newImage makes the volume's image. One that is there already is the late
+// effect of a call that Ceph did not answer.
+func (p *Provisioner) newImage(ctx context.Context, at tenant.Place, name string, rec *volumeRecord, create func() error) error {
+	return p.anew(ctx, at, name, rec, create, func() error { return p.cluster.RemoveImage(ctx, at, name) })
+}
+
+// anew makes what nobody else can have made while the record is ours: what is
+// there already is removed first.
+func (p *Provisioner) anew(ctx context.Context, at tenant.Place, name string, rec advancing, create, remove func() error) error {
 	err := create()
 	if !errors.Is(err, volume.ErrExists) {
 		return err
 	}
-	if err := p.cluster.RemoveImage(ctx, at, name); err != nil {
-		return fmt.Errorf("remove a leftover image: %w", err)
+	if err := p.hold(ctx, at, name, rec); err != nil {
+		return err
 	}
-	return create()
+	if err := remove(); err != nil {
+		return fmt.Errorf("remove a leftover: %w", err)
+	}
+	if err = create(); errors.Is(err, volume.ErrExists) {
+		return fmt.Errorf("another controller makes %s: %w", name, volume.ErrPending)
+	}
+	return err
 }
 
 // clone clones the parent's snapshot, once more where the parent got another
 // name meanwhile because its volume was deleted.
-func (p *Provisioner) clone(ctx context.Context, at tenant.Place, name string, rec volumeRecord, o origin) error {
+func (p *Provisioner) clone(ctx context.Context, at tenant.Place, name string, rec *volumeRecord, o origin) error {
 	err := p.cloneOnce(ctx, at, name, rec, o)
 	if errors.Is(err, volume.ErrNotFound) && o.parent.Volume != "" {
 		err = p.cloneOnce(ctx, at, name, rec, o)
 	}
-	if err != nil {
-		return fmt.Errorf("clone %s: %w", o.parent, err)
-	}
-	return nil
+	return err
 }
 
 // cloneOnce clones a snapshot. A volume that is copied gets one for the time
 // of the copy; once removed, Ceph keeps it in the trash for the clone.
-func (p *Provisioner) cloneOnce(ctx context.Context, at tenant.Place, name string, rec volumeRecord, o origin) error {
+func (p *Provisioner) cloneOnce(ctx context.Context, at tenant.Place, name string, rec *volumeRecord, o origin) error {
 	image, err := p.image(ctx, o.place, o.parent)
 	if err != nil {
 		return err
 	}
 	parent := Parent{Place: o.place, Image: image, Snapshot: rec.Parent.Snapshot}
+	clone := func() error { return p.cluster.CloneImage(ctx, parent, at, name) }
 	if o.parent.Snapshot != "" {
-		return p.cluster.CloneImage(ctx, parent, at, name)
+		return p.newImage(ctx, at, name, rec, clone)
 	}
-	if err := p.cluster.CreateSnapshot(ctx, o.place, image, parent.Snapshot); err != nil && !errors.Is(err, volume.ErrExists) {
+	err = p.anew(ctx, at, name, rec,
+		func() error { return p.cluster.CreateSnapshot(ctx, o.place, image, parent.Snapshot) },
+		func() error { return p.cluster.RemoveSnapshot(ctx, o.place, image, parent.Snapshot) })
+	if err != nil {
 		return err
 	}
-	if err := p.cluster.CloneImage(ctx, parent, at, name); err != nil {
+	if err := p.newImage(ctx, at, name, rec, clone); err != nil {
 		return err
 	}
-	return p.cluster.RemoveSnapshot(ctx, o.place, image, parent.Snapshot)
-}
-
-// cleanup removes what a failed build left, also after the caller has gone.
-func (p *Provisioner) cleanup(ctx context.Context, at tenant.Place, id volume.ID, rec volumeRecord) error {
-	if err := p.remove(context.WithoutCancel(ctx), at, id, rec); err != nil {
-		return fmt.Errorf("clean up, which the next call will finish: %w", err)
-	}
-	return nil
+	return p.dropSnapshot(ctx, o.place, o.parent, parent.Snapshot)
 }
 
 // Get returns a finished volume.
@@ -198,7 +202,7 @@ func (p *Provisioner) Expand(ctx context.Context, at tenant.Place, id volume.ID,
 		return volume.Volume{}, err
 	}
 	rec.Capacity = capacity
-	if err := p.updateRecord(ctx, at, volumePrefix+id.Hash, &rec); err != nil {
+	if err := p.advance(ctx, at, volumePrefix+id.Hash, &rec); err != nil {
 		return volume.Volume{}, err
 	}
 	return rec.volume(id)

@@ -20,22 +20,13 @@ const (
 	copyPrefix = "copy."
 )
 
-// state is how far a record's subject is.
-type state string
-
-const (
-	creating state = "creating"
-	ready    state = "ready"
-	deleting state = "deleting"
-)
-
 // recordVersion is the version of the records' JSON that this code writes.
 const recordVersion = 1
 
 // volumeRecord is the truth about a volume.
 type volumeRecord struct {
-	Version  int          `json:"v"`
-	State    state        `json:"state"`
+	Version int `json:"v"`
+	progress
 	Name     string       `json:"name"`
 	Capacity int64        `json:"capacity"`
 	ReadOnly bool         `json:"readOnly,omitempty"`
@@ -79,8 +70,8 @@ func (r parentRecord) String() string {
 
 // snapshotRecord is the truth about a snapshot.
 type snapshotRecord struct {
-	Version int       `json:"v"`
-	State   state     `json:"state"`
+	Version int `json:"v"`
+	progress
 	Name    string    `json:"name"`
 	Source  string    `json:"source"`
 	ImageID string    `json:"imageID"` // of the source's image

@@ -16,20 +16,18 @@ func (p *Provisioner) createRecord(ctx context.Context, at tenant.Place, name st
 	return p.cluster.CreateRecord(ctx, at, name, data)
 }
 
-func (p *Provisioner) updateRecord(ctx context.Context, at tenant.Place, name string, record any) error {
-	data, err := encode(record)
-	if err != nil {
-		return err
-	}
-	return p.cluster.UpdateRecord(ctx, at, name, data)
-}
-
 func (p *Provisioner) readRecord(ctx context.Context, at tenant.Place, name string, record any) error {
 	data, err := p.cluster.ReadRecord(ctx, at, name)
 	if err != nil {
 		return err
 	}
-	return decode(name, data, record)
+	if err := decode(name, data, record); err != nil {
+		return err
+	}
+	if rec, ok := record.(advancing); ok {
+		rec.self().seen = data
+	}
+	return nil
 }
 
 func (p *Provisioner) readVolume(ctx context.Context, at tenant.Place, id volume.ID) (rec volumeRecord, err error) {

@@ -18,7 +18,7 @@ func (p *Provisioner) CreateSnapshot(ctx context.Context, at tenant.Place, id vo
 	case err == nil && rec.State == ready:
 		return rec.snapshot(id)
 	case err == nil:
-		err = p.removeSnapshot(ctx, at, id, rec)
+		err = p.removeSnapshot(ctx, at, id, &rec)
 	case errors.Is(err, volume.ErrNotFound):
 		err = nil
 	}
@@ -29,7 +29,7 @@ func (p *Provisioner) CreateSnapshot(ctx context.Context, at tenant.Place, id vo
 	if err != nil {
 		return volume.Snapshot{}, err
 	}
-	rec = snapshotRecord{Version: recordVersion, State: creating, Name: name, Source: source.String(), ImageID: src.ImageID, Block: src.Block, FsType: src.FsType}
+	rec = snapshotRecord{Version: recordVersion, progress: begin(creating), Name: name, Source: source.String(), ImageID: src.ImageID, Block: src.Block, FsType: src.FsType}
 	if err := p.takeSnapshot(ctx, at, id, source, &rec); err != nil {
 		return volume.Snapshot{}, err
 	}
@@ -37,27 +37,47 @@ func (p *Provisioner) CreateSnapshot(ctx context.Context, at tenant.Place, id vo
 }
 
 func (p *Provisioner) takeSnapshot(ctx context.Context, at tenant.Place, id volume.SnapshotID, source volume.ID, rec *snapshotRecord) error {
-	if err := p.createRecord(ctx, at, snapshotPrefix+id.Hash, rec); err != nil {
+	if err := p.addRecord(ctx, at, snapshotPrefix+id.Hash, rec); err != nil {
 		return err
 	}
 	err := p.sealSnapshot(ctx, at, id, source, rec)
-	if err != nil {
-		err = errors.Join(err, p.removeSnapshot(context.WithoutCancel(ctx), at, id, *rec))
+	if err == nil || isOpen(err) {
+		return err
 	}
-	return err
+	return undone(err, p.removeSnapshot(context.WithoutCancel(ctx), at, id, rec))
 }
 
 func (p *Provisioner) sealSnapshot(ctx context.Context, at tenant.Place, id volume.SnapshotID, source volume.ID, rec *snapshotRecord) error {
 	image, name := volumePrefix+source.Hash, snapshotPrefix+id.Hash
-	if err := p.cluster.CreateSnapshot(ctx, at, image, name); err != nil && !errors.Is(err, volume.ErrExists) {
+	err := p.anew(ctx, at, name, rec,
+		func() error { return p.cluster.CreateSnapshot(ctx, at, image, name) },
+		func() error { return p.cluster.RemoveSnapshot(ctx, at, image, name) })
+	if err != nil {
 		return err
 	}
 	info, err := p.cluster.Snapshot(ctx, at, image, name)
 	if err != nil {
 		return err
 	}
+	if err := p.checkImage(ctx, at, source, rec.ImageID, name); err != nil {
+		return err
+	}
 	rec.State, rec.Size, rec.Created = ready, info.Size, info.Created
-	return p.updateRecord(ctx, at, name, rec)
+	return p.advance(ctx, at, name, rec)
+}
+
+// checkImage removes a snapshot that was taken of another image than was
+// meant: of one that has the volume's name after it was deleted and made again.
+func (p *Provisioner) checkImage(ctx context.Context, at tenant.Place, source volume.ID, imageID, snapshot string) error {
+	image := volumePrefix + source.Hash
+	id, err := p.cluster.ImageID(ctx, at, image)
+	if err != nil || id == imageID {
+		return err
+	}
+	if err := p.cluster.RemoveSnapshot(ctx, at, image, snapshot); err != nil {
+		return err
+	}
+	return fmt.Errorf("volume %s was deleted meanwhile: %w", source, volume.ErrNotFound)
 }
 
 // DeleteSnapshot removes a snapshot, also one with clones: they go on
@@ -71,26 +91,19 @@ func (p *Provisioner) DeleteSnapshot(ctx context.Context, at tenant.Place, id vo
 	if err != nil {
 		return err
 	}
-	return p.removeSnapshot(ctx, at, id, rec)
+	return p.removeSnapshot(ctx, at, id, &rec)
 }
 
-func (p *Provisioner) removeSnapshot(ctx context.Context, at tenant.Place, id volume.SnapshotID, rec snapshotRecord) error {
+func (p *Provisioner) removeSnapshot(ctx context.Context, at tenant.Place, id volume.SnapshotID, rec *snapshotRecord) error {
 	name := snapshotPrefix + id.Hash
-	if rec.State == ready {
-		rec.State = deleting
-		if err := p.updateRecord(ctx, at, name, &rec); err != nil {
-			return err
-		}
-	}
 	source, err := volume.ParseID(rec.Source)
 	if err != nil {
 		return fmt.Errorf("record of snapshot %s: %w", id, err)
 	}
-	image, err := p.image(ctx, at, parentRecord{Volume: source.Hash, ImageID: rec.ImageID})
-	if err != nil {
+	if err := p.claim(ctx, at, name, rec); err != nil {
 		return err
 	}
-	if err := p.cluster.RemoveSnapshot(ctx, at, image, name); err != nil {
+	if err := p.dropSnapshot(ctx, at, parentRecord{Volume: source.Hash, ImageID: rec.ImageID}, name); err != nil {
 		return err
 	}
 	if err := p.sweep(ctx, at, rec.ImageID); err != nil {

@@ -87,14 +87,14 @@ func (c *Ceph) CloneImage(ctx context.Context, parent rbd.Parent, at tenant.Plac
 	})
 }
 
-// ResizeImage sets an image's size.
+// ResizeImage makes an image larger.
 func (c *Ceph) ResizeImage(ctx context.Context, at tenant.Place, name string, size int64) error {
 	return c.do(ctx, "ResizeImage", name, func() error {
 		i, err := c.space(at).opened(name)
 		if err != nil {
 			return err
 		}
-		i.size = size
+		i.size = max(i.size, size)
 		return nil
 	})
 }

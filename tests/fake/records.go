@@ -52,6 +52,22 @@ func (c *Ceph) UpdateRecord(ctx context.Context, at tenant.Place, name string, d
 	})
 }
 
+// SwapRecord replaces a record's bytes if they still are old.
+func (c *Ceph) SwapRecord(ctx context.Context, at tenant.Place, name string, old, data []byte) error {
+	return c.do(ctx, "SwapRecord", name, func() error {
+		s := c.space(at)
+		has, err := s.record(name)
+		if err != nil {
+			return err
+		}
+		if !bytes.Equal(has, old) {
+			return fmt.Errorf("the record is another one: %w", volume.ErrPending)
+		}
+		s.records[name] = bytes.Clone(data)
+		return nil
+	})
+}
+
 // RemoveRecord removes the record, then the index entry.
 func (c *Ceph) RemoveRecord(ctx context.Context, at tenant.Place, name string) error {
 	return c.do(ctx, "RemoveRecord", name, func() error {

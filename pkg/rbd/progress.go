@@ -1,0 +1,117 @@
+package rbd
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+
+	"github.com/sdp-csi/sdp-csi/pkg/tenant"
+	"github.com/sdp-csi/sdp-csi/pkg/volume"
+)
+
+// state is how far a record's subject is.
+type state string
+
+const (
+	creating state = "creating"
+	ready    state = "ready"
+	deleting state = "deleting"
+)
+
+// progress is the part of a record that changes. Every change is made to the
+// bytes that were seen and to no others, and every attempt to make or remove
+// something has a name of its own. So of two controllers at work on the same
+// thing (one may not know as yet that it is the leader no more) the later one
+// wins, and the other stops instead of taking apart what the later one made.
+type progress struct {
+	State   state  `json:"state"`
+	Attempt string `json:"attempt"`
+
+	seen []byte // as Ceph has it
+}
+
+func (p *progress) self() *progress { return p }
+
+// advancing is a record with progress.
+type advancing interface{ self() *progress }
+
+// begin names a new attempt.
+func begin(s state) progress { return progress{State: s, Attempt: rand.Text()} }
+
+// addRecord writes a new record. One that is there meanwhile is another
+// controller's.
+func (p *Provisioner) addRecord(ctx context.Context, at tenant.Place, name string, rec advancing) error {
+	data, err := encode(rec)
+	if err != nil {
+		return err
+	}
+	err = p.cluster.CreateRecord(ctx, at, name, data)
+	switch {
+	case err == nil:
+		rec.self().seen = data
+		return nil
+	case errors.Is(err, volume.ErrExists):
+		return fmt.Errorf("another controller has begun to make %s: %w", name, volume.ErrPending)
+	case isOpen(err):
+		return err
+	}
+	// The index may have an entry that nobody would ever ask for again.
+	return undone(err, p.cluster.RemoveRecord(context.WithoutCancel(ctx), at, name))
+}
+
+// advance writes the record over the one that was seen.
+func (p *Provisioner) advance(ctx context.Context, at tenant.Place, name string, rec advancing) error {
+	data, err := encode(rec)
+	if err != nil {
+		return err
+	}
+	if err := p.cluster.SwapRecord(ctx, at, name, rec.self().seen, data); err != nil {
+		return err
+	}
+	rec.self().seen = data
+	return nil
+}
+
+// claim makes what the record tells of ours to take apart.
+func (p *Provisioner) claim(ctx context.Context, at tenant.Place, name string, rec advancing) error {
+	next := begin(deleting)
+	next.seen = rec.self().seen
+	*rec.self() = next
+	err := p.advance(ctx, at, name, rec)
+	if errors.Is(err, volume.ErrNotFound) {
+		return fmt.Errorf("another controller has removed %s: %w", name, volume.ErrPending)
+	}
+	return err
+}
+
+// hold wraps volume.ErrPending unless the record still is what was seen.
+func (p *Provisioner) hold(ctx context.Context, at tenant.Place, name string, rec advancing) error {
+	data, err := p.cluster.ReadRecord(ctx, at, name)
+	if err != nil && !errors.Is(err, volume.ErrNotFound) {
+		return err
+	}
+	if !bytes.Equal(data, rec.self().seen) {
+		return fmt.Errorf("another controller works on %s: %w", name, volume.ErrPending)
+	}
+	return nil
+}
+
+// isOpen says that a failed change may still take effect, or is another
+// controller's now. Then the record stays, and the next call, which the error
+// asks for, goes by it: undoing things at once could come too early.
+func isOpen(err error) bool {
+	return errors.Is(err, volume.ErrUnavailable) || errors.Is(err, volume.ErrPending) ||
+		errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)
+}
+
+// undone adds to a failure that what it left could not be removed. The answer
+// is then to try again, whatever the failure was: a caller that takes it for
+// final would never come back, and what is left would stay.
+func undone(cause, cleanup error) error {
+	if cleanup == nil {
+		return cause
+	}
+	return fmt.Errorf("%w; what that left is not removed as yet: %w: %w", cause, cleanup, volume.ErrUnavailable)
+}
