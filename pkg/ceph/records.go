@@ -1,0 +1,174 @@
+package ceph
+
+import (
+	"context"
+	"fmt"
+	"syscall"
+
+	"github.com/ceph/go-ceph/rados"
+
+	"github.com/sdp-csi/sdp-csi/pkg/tenant"
+	"github.com/sdp-csi/sdp-csi/pkg/volume"
+)
+
+// recordPrefix is what a record's object has before its name.
+const recordPrefix = "sdp."
+
+// indexObject holds the names of a namespace's records as the keys of its
+// omap, which Ceph keeps in byte order. One object is enough: an entry costs
+// one small write, some 700 a second on one placement group, and Ceph begins
+// to warn of a large omap at 200,000 keys; a tenant has thousands of volumes.
+const indexObject = "sdp.index"
+
+// maxRecord bounds a record, so that one operation reads it whole and never
+// half of an old and half of a new one.
+const maxRecord = 64 << 10
+
+// CreateRecord implements rbd.Records.
+func (c *Cluster) CreateRecord(ctx context.Context, at tenant.Place, name string, data []byte) error {
+	err := checkRecord(data)
+	if err == nil {
+		err = c.in(ctx, at, func(ioctx *rados.IOContext) error { return createRecord(ioctx, name, data) })
+	}
+	return about("create record", at, name, err)
+}
+
+// createRecord makes the index entry first: an entry without a record is
+// harmless, a record that no list shows would be lost.
+func createRecord(ioctx *rados.IOContext, name string, data []byte) error {
+	if err := ioctx.SetOmap(indexObject, map[string][]byte{name: nil}); err != nil {
+		return fmt.Errorf("index: %w", err)
+	}
+	return write(ioctx, recordPrefix+name, data, func(op *rados.WriteOp) { op.Create(rados.CreateExclusive) })
+}
+
+// write replaces an object's bytes in one operation, under a condition.
+func write(ioctx *rados.IOContext, object string, data []byte, condition func(*rados.WriteOp)) error {
+	op := rados.CreateWriteOp()
+	defer op.Release()
+	condition(op)
+	op.WriteFull(data)
+	return op.Operate(ioctx, object, rados.OperationNoFlag)
+}
+
+func checkRecord(data []byte) error {
+	if len(data) == 0 || len(data) > maxRecord {
+		return fmt.Errorf("a record of %d bytes (1 to %d are possible): %w", len(data), maxRecord, volume.ErrInvalid)
+	}
+	return nil
+}
+
+// ReadRecord implements rbd.Records.
+func (c *Cluster) ReadRecord(ctx context.Context, at tenant.Place, name string) ([]byte, error) {
+	var data []byte
+	err := c.in(ctx, at, func(ioctx *rados.IOContext) (err error) {
+		data, err = readObject(ioctx, recordPrefix+name)
+		return err
+	})
+	return data, about("read record", at, name, err)
+}
+
+// readObject reads a small object whole.
+func readObject(ioctx *rados.IOContext, object string) ([]byte, error) {
+	buffer := make([]byte, maxRecord)
+	n, err := ioctx.Read(object, buffer, 0)
+	if err != nil {
+		return nil, err
+	}
+	return append([]byte(nil), buffer[:n]...), nil
+}
+
+// UpdateRecord implements rbd.Records.
+func (c *Cluster) UpdateRecord(ctx context.Context, at tenant.Place, name string, data []byte) error {
+	err := checkRecord(data)
+	if err == nil {
+		err = c.in(ctx, at, func(ioctx *rados.IOContext) error {
+			return write(ioctx, recordPrefix+name, data, (*rados.WriteOp).AssertExists)
+		})
+	}
+	return about("update record", at, name, err)
+}
+
+// SwapRecord implements rbd.Records.
+func (c *Cluster) SwapRecord(ctx context.Context, at tenant.Place, name string, old, data []byte) error {
+	err := checkRecord(data)
+	if err == nil {
+		err = c.in(ctx, at, func(ioctx *rados.IOContext) error { return swap(ioctx, recordPrefix+name, old, data) })
+	}
+	return about("swap record", at, name, err)
+}
+
+// mismatch is the number that the OSD answers a comparison with which fails in
+// the first byte; one that fails later adds that byte's place (MAX_ERRNO in
+// Ceph's include/rados.h).
+const mismatch = 4095
+
+// swap compares and writes in one operation. No record is another one's
+// beginning, so comparing the length of old is enough.
+func swap(ioctx *rados.IOContext, object string, old, data []byte) error {
+	err := write(ioctx, object, data, func(op *rados.WriteOp) {
+		op.AssertExists()
+		op.CmpExt(old, 0)
+	})
+	if errnoOf(err) >= mismatch {
+		return fmt.Errorf("it has changed meanwhile: %w", volume.ErrPending)
+	}
+	return err
+}
+
+// RemoveRecord implements rbd.Records.
+func (c *Cluster) RemoveRecord(ctx context.Context, at tenant.Place, name string) error {
+	err := c.in(ctx, at, func(ioctx *rados.IOContext) error {
+		if err := absentIsDone(ioctx.Delete(recordPrefix + name)); err != nil {
+			return err
+		}
+		return absentIsDone(ioctx.RmOmapKeys(indexObject, []string{name}))
+	})
+	return about("remove record", at, name, err)
+}
+
+func absentIsDone(err error) error {
+	if is(err, syscall.ENOENT) {
+		return nil
+	}
+	return err
+}
+
+// listChunk is how many names one operation asks for. An OSD answers with
+// fewer where it has a lower limit.
+const listChunk = 1024
+
+// ListRecords implements rbd.Records.
+func (c *Cluster) ListRecords(ctx context.Context, at tenant.Place, prefix, after string, limit int) ([]string, error) {
+	var names []string
+	err := c.in(ctx, at, func(ioctx *rados.IOContext) (err error) {
+		names, err = listKeys(ioctx, indexObject, prefix, after, limit)
+		return absentIsDone(err)
+	})
+	return names, about("list records", at, prefix+"*", err)
+}
+
+func listKeys(ioctx *rados.IOContext, object, prefix, after string, limit int) ([]string, error) {
+	var keys []string
+	for len(keys) < limit {
+		before := len(keys)
+		want := min(limit-before, listChunk)
+		err := ioctx.ListOmapValues(object, after, prefix, int64(want), func(key string, _ []byte) { keys = append(keys, key) })
+		if err != nil {
+			return nil, err
+		}
+		if len(keys) == before {
+			break
+		}
+		after = keys[len(keys)-1]
+	}
+	return keys, nil
+}
+
+// about says what was being done on what.
+func about(doing string, at tenant.Place, name string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%s %s in %s: %w", doing, name, at, err)
+}
