@@ -10,7 +10,8 @@ const hidden = "<hidden>"
 // String hides the secret from logs.
 func (Secret) String() string { return hidden }
 
-// Format hides the secret from every verb of fmt, wrong ones included.
+// Format hides the secret from every verb of fmt, wrong ones included. (%p
+// alone asks no type how to print it; go vet refuses it.)
 func (Secret) Format(f fmt.State, _ rune) { fmt.Fprint(f, hidden) }
 
 // MarshalText hides the secret from encoders.
