@@ -1,14 +1,13 @@
 package tenant
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
-	"net"
+	"io"
 	"os"
-	"path"
-	"strconv"
-	"strings"
 
-	"sigs.k8s.io/yaml"
+	"go.yaml.in/yaml/v3"
 
 	"github.com/sdp-csi/sdp-csi/pkg/volume"
 )
@@ -16,42 +15,60 @@ import (
 // Cluster is one Ceph cluster of the policy file.
 type Cluster struct {
 	// ID names the cluster in volume IDs and in the parameter `cluster`.
-	ID string `json:"id"`
+	ID string `yaml:"id"`
 	// Monitors are host:port addresses of the messenger v2.
-	Monitors []string `json:"monitors"`
+	Monitors []string `yaml:"monitors"`
 	// Pool is the RBD pool that holds the tenants' namespaces.
-	Pool string `json:"pool"`
+	Pool string `yaml:"pool"`
 	// DataPool holds the images' data where Pool cannot (erasure coding).
-	DataPool string `json:"dataPool,omitempty"`
+	DataPool string `yaml:"dataPool,omitempty"`
 	// FileSystem is the CephFS file system.
-	FileSystem string `json:"fileSystem,omitempty"`
+	FileSystem string `yaml:"fileSystem,omitempty"`
 	// User is the cephx user of the controller and of sdpctl, without
 	// «client.». A node needs none: it uses the key of each request.
-	User string `json:"user,omitempty"`
+	User string `yaml:"user,omitempty"`
 	// KeyFile names a file that holds User's base64 key and nothing else.
-	KeyFile string `json:"keyFile,omitempty"`
+	KeyFile string `yaml:"keyFile,omitempty"`
 }
 
 // Tenant is one tenant of the policy file.
 type Tenant struct {
-	Name string `json:"name"`
-	// Namespaces are Kubernetes namespaces; * and ? match as in path.Match.
-	Namespaces []string `json:"namespaces"`
+	Name string `yaml:"name"`
+	// Namespaces are Kubernetes namespaces; in a pattern, * stands for any
+	// letters and ? for one.
+	Namespaces []string `yaml:"namespaces"`
 	// Goldens are other tenants' goldens that this one may use:
 	// tenant/name:version, tenant/name:* or tenant/*.
-	Goldens []string `json:"goldens,omitempty"`
+	Goldens []string `yaml:"goldens,omitempty"`
+	// Limits replace the default limits as a whole.
+	Limits *Limits `yaml:"limits,omitempty"`
+	// ReadOnlyNodes keeps the writing key out of the tenant's node Secrets:
+	// its nodes can stage read-only volumes and nothing else.
+	ReadOnlyNodes bool `yaml:"readOnlyNodes,omitempty"`
+}
+
+// Defaults are what the policy says of tenants beside their own rows, and all
+// that it says of those which exist by `auto` alone.
+type Defaults struct {
+	// Limits hold for each tenant that names none.
+	Limits Limits `yaml:"limits,omitempty"`
+	// Goldens may be used by every tenant, beside its own list.
+	Goldens []string `yaml:"goldens,omitempty"`
+	// ReadOnlyNodes holds for tenants by `auto`.
+	ReadOnlyNodes bool `yaml:"readOnlyNodes,omitempty"`
 }
 
 // file is the policy file's shape.
 type file struct {
-	Clusters []*Cluster `json:"clusters"`
-	Tenants  []*Tenant  `json:"tenants"`
+	Clusters []*Cluster `yaml:"clusters"`
+	Tenants  []*Tenant  `yaml:"tenants"`
 	// Auto makes each namespace that no tenant names its own tenant.
-	Auto bool `json:"auto,omitempty"`
+	Auto     bool     `yaml:"auto,omitempty"`
+	Defaults Defaults `yaml:"defaults,omitempty"`
 }
 
-// Load reads the policy file at path. It wraps volume.ErrInvalid with the
-// reason when the file breaks a rule.
+// Load reads the policy file at path. It wraps volume.ErrInvalid with line
+// and reason when the file breaks a rule.
 func Load(path string) (*Policy, error) {
 	data, err := os.ReadFile(path)
 	if err != nil {
@@ -65,114 +82,39 @@ func Load(path string) (*Policy, error) {
 }
 
 // Parse reads a policy file's content (YAML). Unknown keys, names that are no
-// names and a namespace that two tenants name are refused.
+// names and a namespace that two tenants name are refused. It wraps
+// volume.ErrInvalid and names the line.
 func Parse(data []byte) (*Policy, error) {
-	var f file
-	if err := yaml.UnmarshalStrict(data, &f); err != nil {
-		return nil, fmt.Errorf("%s: %w", firstLine(err), volume.ErrInvalid)
+	f, doc, err := decode(data)
+	if err != nil {
+		return nil, err
 	}
-	p := &Policy{file: f, clusters: map[string]*Cluster{}, tenants: map[string]*Tenant{}}
-	for _, c := range f.Clusters {
-		if err := p.addCluster(c); err != nil {
-			return nil, err
-		}
+	p := &Policy{file: f, clusters: map[string]*Cluster{}, tenants: map[string]*Tenant{}, line: doc.line("clusters")}
+	c := checker{policy: p, doc: doc}
+	if err := c.check(); err != nil {
+		return nil, err
 	}
-	for _, t := range f.Tenants {
-		if err := p.addTenant(t); err != nil {
-			return nil, err
-		}
-	}
-	if len(f.Clusters) == 0 {
-		return nil, fmt.Errorf("clusters: at least one is needed: %w", volume.ErrInvalid)
-	}
-	return p, p.checkNamespaces()
+	return p, nil
 }
 
-func firstLine(err error) string {
-	s := strings.ReplaceAll(err.Error(), "\n", " ")
-	return strings.TrimPrefix(s, "error unmarshaling JSON: while decoding JSON: ")
-}
-
-func (p *Policy) addCluster(c *Cluster) error {
-	switch {
-	case c == nil || !volume.IsName(c.ID, volume.MaxClusterName):
-		return fmt.Errorf("clusters: an id must be a DNS label of at most %d characters: %w", volume.MaxClusterName, volume.ErrInvalid)
-	case p.clusters[c.ID] != nil:
-		return fmt.Errorf("clusters: id %q is there twice: %w", c.ID, volume.ErrInvalid)
-	case len(c.Monitors) == 0:
-		return fmt.Errorf("cluster %s: monitors are missing: %w", c.ID, volume.ErrInvalid)
-	case !isPool(c.Pool) || (c.DataPool != "" && !isPool(c.DataPool)):
-		return fmt.Errorf("cluster %s: pool must be named, without /, @, spaces or commas: %w", c.ID, volume.ErrInvalid)
+// decode reads one YAML document twice: strictly into the file's shape, and
+// into nodes, which know their lines.
+func decode(data []byte) (f file, doc document, err error) {
+	strict := yaml.NewDecoder(bytes.NewReader(data))
+	strict.KnownFields(true)
+	err = strict.Decode(&f)
+	if errors.Is(err, io.EOF) {
+		return f, doc, fmt.Errorf("line 1: the file is empty: %w", volume.ErrInvalid)
 	}
-	for _, m := range c.Monitors {
-		if err := checkMonitor(m); err != nil {
-			return fmt.Errorf("cluster %s: %w", c.ID, err)
-		}
+	if err != nil {
+		return f, doc, fmt.Errorf("%s: %w", oneLine(err), volume.ErrInvalid)
 	}
-	p.clusters[c.ID] = c
-	return nil
-}
-
-func checkMonitor(m string) error {
-	host, port, err := net.SplitHostPort(m)
-	n, perr := strconv.Atoi(port)
-	if err != nil || perr != nil || net.ParseIP(host) == nil || n < 1 || n > 65535 {
-		return fmt.Errorf("monitor %q is not IP:PORT (messenger v2, usually port 3300): %w", m, volume.ErrInvalid)
+	var more yaml.Node
+	if err := strict.Decode(&more); !errors.Is(err, io.EOF) {
+		return f, doc, fmt.Errorf("line %d: there is a second document in the file: %w", max(more.Line, 1), volume.ErrInvalid)
 	}
-	return nil
-}
-
-// isPool keeps out what has a meaning in krbd's option string or rbd's specs.
-func isPool(s string) bool {
-	return s != "" && len(s) <= 64 && !strings.ContainsAny(s, "/@, \t\n\x00")
-}
-
-func (p *Policy) addTenant(t *Tenant) error {
-	switch {
-	case t == nil || !volume.IsName(t.Name, volume.MaxTenantName):
-		return fmt.Errorf("tenants: a name must be a DNS label of at most %d characters: %w", volume.MaxTenantName, volume.ErrInvalid)
-	case p.tenants[t.Name] != nil:
-		return fmt.Errorf("tenants: %q is there twice: %w", t.Name, volume.ErrInvalid)
+	if err := yaml.Unmarshal(data, &doc.root); err != nil {
+		return f, doc, fmt.Errorf("%s: %w", oneLine(err), volume.ErrInvalid)
 	}
-	for _, n := range t.Namespaces {
-		if _, err := path.Match(n, ""); err != nil || n == "" {
-			return fmt.Errorf("tenant %s: namespace pattern %q: %w", t.Name, n, volume.ErrInvalid)
-		}
-	}
-	for _, g := range t.Goldens {
-		if !isGrant(g) {
-			return fmt.Errorf("tenant %s: golden %q is not tenant/name:version, tenant/name:* or tenant/*: %w", t.Name, g, volume.ErrInvalid)
-		}
-	}
-	p.tenants[t.Name] = t
-	return nil
-}
-
-func isGrant(s string) bool {
-	owner, rest, ok := strings.Cut(s, "/")
-	if !ok || !volume.IsName(owner, volume.MaxTenantName) {
-		return false
-	}
-	if rest == "*" {
-		return true
-	}
-	if name, ok := strings.CutSuffix(rest, ":*"); ok {
-		return volume.IsName(name, volume.MaxGoldenName)
-	}
-	_, err := volume.ParseGoldenRef(s)
-	return err == nil
-}
-
-// checkNamespaces refuses a namespace that two tenants name literally.
-func (p *Policy) checkNamespaces() error {
-	owner := map[string]string{}
-	for _, t := range p.file.Tenants {
-		for _, n := range t.Namespaces {
-			if other, ok := owner[n]; ok {
-				return fmt.Errorf("namespace %q is of tenant %s and of tenant %s: %w", n, other, t.Name, volume.ErrInvalid)
-			}
-			owner[n] = t.Name
-		}
-	}
-	return nil
+	return f, doc, nil
 }

@@ -14,6 +14,7 @@ type Policy struct {
 	file     file
 	clusters map[string]*Cluster
 	tenants  map[string]*Tenant
+	line     int // of the clusters in the file
 }
 
 // Admit returns the place where the namespace's volumes go. cluster may be
@@ -73,8 +74,7 @@ func (p *Policy) Golden(at Place, ref volume.GoldenRef) (Place, error) {
 	if ref.Tenant == "" || ref.Tenant == at.tenant {
 		return at, nil
 	}
-	t, ok := p.tenants[at.tenant]
-	if !ok || !t.mayUse(ref) || !p.knows(ref.Tenant) {
+	if !p.grants(at.tenant, ref) || !p.knows(ref.Tenant) {
 		return Place{}, fmt.Errorf("tenant %s may not use golden %s: the policy grants it not: %w", at.tenant, ref, volume.ErrDenied)
 	}
 	return Place{cluster: at.cluster, tenant: ref.Tenant}, nil
@@ -120,6 +120,26 @@ func (p *Policy) Places() []Place {
 	return all
 }
 
+// Limits returns what the tenant of p may have: its own limits, or the
+// defaults.
+func (p *Policy) Limits(at Place) Limits {
+	if t := p.tenants[at.tenant]; t != nil && t.Limits != nil {
+		return *t.Limits
+	}
+	return p.file.Defaults.Limits
+}
+
+// ReadOnlyNodes says whether the nodes of the tenant of p get no writing key.
+func (p *Policy) ReadOnlyNodes(at Place) bool {
+	if t := p.tenants[at.tenant]; t != nil {
+		return t.ReadOnlyNodes
+	}
+	return p.file.Defaults.ReadOnlyNodes
+}
+
+// Auto says whether namespaces that no tenant names are tenants.
+func (p *Policy) Auto() bool { return p.file.Auto }
+
 // Clusters returns the clusters in the policy's order.
 func (p *Policy) Clusters() []*Cluster { return p.file.Clusters }
 
@@ -153,11 +173,17 @@ func (p *Policy) cluster(id string) (*Cluster, error) {
 
 // tenantOf maps a namespace: a literal name wins over a pattern, the first
 // pattern over later ones, and `auto` comes last.
+//
+// What is no namespace of Kubernetes belongs to nobody, whatever a pattern
+// says: nothing but a DNS label gets as far as a comparison.
 func (p *Policy) tenantOf(namespace string) (string, error) {
-	if pattern := p.match(namespace); pattern != "" {
-		return pattern, nil
+	if !volume.IsName(namespace, maxNamespace) {
+		return "", fmt.Errorf("%.64q is no name of a namespace, it belongs to no tenant: %w", namespace, volume.ErrDenied)
 	}
-	if p.file.Auto && volume.IsName(namespace, 63) {
+	if t := p.match(namespace); t != "" {
+		return t, nil
+	}
+	if p.file.Auto {
 		if t := autoTenant(namespace); p.tenants[t] == nil {
 			return t, nil
 		}
@@ -181,7 +207,19 @@ func (p *Policy) match(namespace string) string {
 	return found
 }
 
-const autoDigits = 10
+// maxNamespace is Kubernetes' limit for a namespace's name, a DNS label.
+const maxNamespace = 63
+
+// isPattern says whether s names namespaces: a DNS label in which * and ? may
+// stand for letters.
+func isPattern(s string) bool {
+	plain := strings.NewReplacer("*", "x", "?", "x").Replace(s)
+	return volume.IsName(plain, maxNamespace)
+}
+
+// autoDigits are enough that nobody finds a namespace whose tenant is another
+// namespace's: 80 bits.
+const autoDigits = 20
 
 // autoTenant names the tenant of a namespace: its own name, cut and hashed
 // where that is too long. A namespace that looks like a hashed name is hashed
@@ -203,8 +241,14 @@ func (p *Policy) knows(tenant string) bool {
 	return p.tenants[tenant] != nil || (p.file.Auto && volume.IsName(tenant, volume.MaxTenantName))
 }
 
-func (t *Tenant) mayUse(ref volume.GoldenRef) bool {
-	for _, g := range t.Goldens {
+// grants says whether the policy lets a tenant use another one's golden.
+func (p *Policy) grants(tenant string, ref volume.GoldenRef) bool {
+	own := p.tenants[tenant]
+	return covers(p.file.Defaults.Goldens, ref) || (own != nil && covers(own.Goldens, ref))
+}
+
+func covers(goldens []string, ref volume.GoldenRef) bool {
+	for _, g := range goldens {
 		if g == ref.String() || g == ref.Tenant+"/*" || g == ref.Tenant+"/"+ref.Name+":*" {
 			return true
 		}
