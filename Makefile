@@ -54,19 +54,24 @@ test-tenants: ## Try to cross the walls between tenants, on a throwaway real Cep
 test-krbd: ## Test the kernel mapper in a virtual machine (SDP_SKIP_KRBD=1 skips it)
 	@hack/krbd
 
+# bench runs one benchmark's package on a throwaway Ceph, with the programs of
+# bin/, and writes its figures to bench/out.
+bench = SDP_BIN=$(CURDIR)/bin SDP_BENCH_OUT=$(CURDIR)/bench/out hack/with-ceph \
+	hack/go test -tags "$$(hack/ceph-tag),bench" -count 1 -v -timeout 60m
+
 .PHONY: bench-clone
-bench-clone: ## Measure cloning and import against raw librbd; writes bench/out/clone.json
+bench-clone: build ## Measure cloning and import against raw librbd; writes bench/out/clone.json
 	@hack/packages test
-	hack/with-ceph hack/go run ./tests/bench/clone
+	$(bench) ./tests/bench/clone
 
 .PHONY: bench-node
-bench-node: ## Measure sharing a golden on one node; writes bench/out/node.json
+bench-node: build ## Measure sharing a golden on one node; writes bench/out/node.json
 	@hack/packages test
-	hack/with-ceph hack/go run ./tests/bench/node
+	$(bench) ./tests/bench/node
 
 .PHONY: lint
 lint: $(lint) ## Run the linters (golangci-lint, installed into .cache/bin)
-	$(lint) run --build-tags "$$(hack/ceph-tag),krbd"
+	$(lint) run --build-tags "$$(hack/ceph-tag),krbd,bench"
 
 $(lint):
 	@hack/packages lint

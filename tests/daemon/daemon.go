@@ -1,0 +1,118 @@
+package daemon
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/container-storage-interface/spec/lib/go/csi"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+)
+
+// Program returns the path of one of the project's programs (sdp-csi, sdpctl,
+// sdp-export): from the directory SDP_BIN, or built for this test.
+func Program(t testing.TB, name string) string {
+	t.Helper()
+	if dir := os.Getenv("SDP_BIN"); dir != "" {
+		return filepath.Join(dir, name)
+	}
+	path := filepath.Join(t.TempDir(), name)
+	out, err := exec.CommandContext(t.Context(), "go", "build", "-o", path, "github.com/sdp-csi/sdp-csi/cmd/"+name).CombinedOutput()
+	if err != nil {
+		t.Fatalf("build %s: %v\n%s", name, err, out)
+	}
+	return path
+}
+
+// Driver is a running sdp-csi and a connection to it.
+type Driver struct {
+	Conn *grpc.ClientConn
+	cmd  *exec.Cmd
+	log  *bytes.Buffer
+}
+
+// Start starts sdp-csi and waits until its probe is ready. It ends with the
+// test, and its log is shown when the test fails.
+func Start(t testing.TB, mode, policyFile string, args ...string) *Driver {
+	t.Helper()
+	// Not t.TempDir(): a socket's path must stay below 108 bytes.
+	dir, err := os.MkdirTemp("", "sdp")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	endpoint := "unix://" + filepath.Join(dir, "csi.sock")
+	d := &Driver{log: &bytes.Buffer{}}
+	d.cmd = exec.Command(Program(t, "sdp-csi"), append([]string{"--mode=" + mode, "--endpoint=" + endpoint, "--config=" + policyFile}, args...)...)
+	d.cmd.Stdout, d.cmd.Stderr = d.log, d.log
+	if err := d.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { d.stop(t) })
+	if d.Conn, err = grpc.NewClient(endpoint, grpc.WithTransportCredentials(insecure.NewCredentials())); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { d.Conn.Close() })
+	if err := d.ready(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+func (d *Driver) ready(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		r, err := csi.NewIdentityClient(d.Conn).Probe(ctx, &csi.ProbeRequest{}, grpc.WaitForReady(true))
+		if err == nil && r.GetReady().GetValue() {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("the driver is not ready after a minute: %w", ctx.Err())
+		case <-tick.C:
+		}
+	}
+}
+
+func (d *Driver) stop(t testing.TB) {
+	if err := d.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Errorf("end the driver: %v", err)
+	}
+	force := time.AfterFunc(time.Minute, func() { _ = d.cmd.Process.Kill() })
+	defer force.Stop()
+	err := d.cmd.Wait()
+	if err != nil {
+		t.Errorf("the driver ended with: %v", err)
+	}
+	if t.Failed() {
+		t.Logf("the driver's log:\n%s", d.log)
+	}
+}
+
+// Resident returns the bytes of memory that the process holds (VmRSS of
+// /proc/PID/status).
+func (d *Driver) Resident() (int64, error) {
+	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", d.cmd.Process.Pid))
+	if err != nil {
+		return 0, err
+	}
+	for line := range strings.Lines(string(data)) {
+		if rest, ok := strings.CutPrefix(line, "VmRSS:"); ok {
+			kib, err := strconv.ParseInt(strings.Fields(rest)[0], 10, 64)
+			return kib << 10, err
+		}
+	}
+	return 0, fmt.Errorf("no VmRSS of process %d", d.cmd.Process.Pid)
+}
