@@ -23,15 +23,18 @@ const features = librbd.FeatureLayering | librbd.FeatureExclusiveLock | librbd.F
 // objectOrder makes objects of 4 MiB.
 const objectOrder = 22
 
-// newImageOptions returns the options of a new image. The caller destroys them.
-func newImageOptions(row *tenant.Cluster) (*librbd.ImageOptions, error) {
+// newImageOptions returns the options of a new image, and more of them. The
+// caller destroys them.
+func newImageOptions(row *tenant.Cluster, more map[librbd.ImageOption]uint64) (*librbd.ImageOptions, error) {
 	options := librbd.NewRbdImageOptions()
 	err := setNumbers(options, map[librbd.ImageOption]uint64{
-		librbd.ImageOptionFormat:      2,
-		librbd.ImageOptionCloneFormat: 2,
-		librbd.ImageOptionFeatures:    uint64(features),
-		librbd.ImageOptionOrder:       objectOrder,
+		librbd.ImageOptionFormat:   2,
+		librbd.ImageOptionFeatures: uint64(features),
+		librbd.ImageOptionOrder:    objectOrder,
 	})
+	if err == nil {
+		err = setNumbers(options, more)
+	}
 	if err == nil && row.DataPool != "" {
 		err = options.SetString(librbd.ImageOptionDataPool, row.DataPool)
 	}
@@ -54,7 +57,7 @@ func setNumbers(options *librbd.ImageOptions, numbers map[librbd.ImageOption]uin
 // CreateImage implements rbd.Images.
 func (c *Cluster) CreateImage(ctx context.Context, at tenant.Place, name string, size int64) error {
 	err := c.in(ctx, at, func(ioctx *rados.IOContext) error {
-		options, err := newImageOptions(at.Cluster())
+		options, err := newImageOptions(at.Cluster(), nil)
 		if err != nil {
 			return err
 		}
@@ -101,7 +104,7 @@ func (c *Cluster) CloneImage(ctx context.Context, parent rbd.Parent, at tenant.P
 }
 
 func clone(from *rados.IOContext, parent rbd.Parent, to *rados.IOContext, at tenant.Place, name string) error {
-	options, err := newImageOptions(at.Cluster())
+	options, err := newImageOptions(at.Cluster(), map[librbd.ImageOption]uint64{librbd.ImageOptionCloneFormat: 2})
 	if err != nil {
 		return err
 	}

@@ -28,12 +28,12 @@ const (
 // The flags of rados_lock_exclusive (rados/librados.h).
 const (
 	lockMustNotExist byte = 0
-	lockMustRenew    byte = 1 << 2
+	lockMustRenew    byte = 1 << 1
 )
 
 // LockRecord implements golden.Store.
 func (c *Cluster) LockRecord(ctx context.Context, at tenant.Place, name string) (func(), error) {
-	l := &lock{cluster: c, at: at, object: lockPrefix + name, cookie: rand.Text(), stop: make(chan struct{}), stopped: make(chan struct{})}
+	l := newLock(c, at, name, lockTime)
 	if err := l.take(ctx, lockMustNotExist); err != nil {
 		return nil, about("lock", at, name, err)
 	}
@@ -47,13 +47,21 @@ type lock struct {
 	at      tenant.Place
 	object  string
 	cookie  string // tells this holder from others of the same client
+	time    time.Duration
 	stop    chan struct{}
 	stopped chan struct{}
 }
 
+func newLock(c *Cluster, at tenant.Place, name string, expires time.Duration) *lock {
+	return &lock{
+		cluster: c, at: at, object: lockPrefix + name, cookie: rand.Text(), time: expires,
+		stop: make(chan struct{}), stopped: make(chan struct{}),
+	}
+}
+
 func (l *lock) take(ctx context.Context, flags byte) error {
 	return l.cluster.in(ctx, l.at, func(ioctx *rados.IOContext) error {
-		code, err := ioctx.LockExclusive(l.object, lockName, l.cookie, "", lockTime, &flags)
+		code, err := ioctx.LockExclusive(l.object, lockName, l.cookie, "", l.time, &flags)
 		if err == nil && code != 0 {
 			err = fmt.Errorf("somebody else has it: %w", volume.ErrPending)
 		}

@@ -76,7 +76,7 @@ func quoteAll(list string) string {
 func (c *Ceph) Cluster(id, pool string) string {
 	c.t.Helper()
 	return fmt.Sprintf("{id: %s, monitors: [%s], pool: %s, user: admin, keyFile: %q}",
-		id, quoteAll(strings.Join(c.Monitors(), ",")), pool, c.KeyFile(c.Key("client.admin")))
+		id, quoteAll(strings.Join(c.Monitors(), ",")), pool, c.KeyFile(c.AdminKey()))
 }
 
 // Pool makes a pool with the tenants' namespaces, which goes with the test.
@@ -119,6 +119,22 @@ func (c *Ceph) Monitors() []string {
 // Conf returns the path of the Ceph's configuration file, with which any
 // program of Ceph is its admin.
 func (c *Ceph) Conf() string { return filepath.Join(c.dir, "ceph.conf") }
+
+// AdminKey returns the base64 key of client.admin.
+func (c *Ceph) AdminKey() string {
+	c.t.Helper()
+	keyring, err := os.ReadFile(filepath.Join(c.dir, "ceph.client.admin.keyring"))
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	for line := range strings.Lines(string(keyring)) {
+		if name, key, _ := strings.Cut(line, "="); strings.TrimSpace(name) == "key" {
+			return strings.TrimSpace(key)
+		}
+	}
+	c.t.Fatal("the admin's keyring has no key")
+	return ""
+}
 
 // Key returns the base64 key of an entity (client.admin).
 func (c *Ceph) Key(entity string) string {
