@@ -62,7 +62,7 @@ var codeOf = []struct {
 }
 
 // errUsage marks what cobra found wrong on the command line.
-var errUsage = errors.New("see --help")
+var errUsage = errors.New("wrong usage")
 
 // exitCode is the one place where errors become exit codes.
 func exitCode(err error) int {

@@ -25,7 +25,7 @@ func newRootCommand(a *app) *cobra.Command {
 	flags.StringVar(&a.policyPath, "config", cmp.Or(os.Getenv("SDP_CONFIG"), defaultPolicy), "policy file (environment: SDP_CONFIG)")
 	flags.StringVarP(&a.output, "output", "o", outputTable, "table, json or yaml")
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return fmt.Errorf("%w: %w: run `%s --help`", errUsage, err, cmd.CommandPath())
+		return fmt.Errorf("%w: run `%s --help`: %w", err, cmd.CommandPath(), errUsage)
 	})
 	root.SetOut(a.stdout)
 	root.SetErr(a.stderr)

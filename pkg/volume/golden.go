@@ -91,5 +91,6 @@ type Golden struct {
 	Digest     string // sha256:<hex> of the first DataBytes bytes
 	ImageID    string // Ceph's id of the image
 	SnapshotID uint64 // Ceph's id of the snapshot `sealed`
+	Source     string // what it was made of, in words for people
 	Created    time.Time
 }
