@@ -23,14 +23,15 @@ func (p *Provisioner) Delete(ctx context.Context, at tenant.Place, id volume.ID)
 }
 
 // forget removes what can be left of a volume without a record: an image that
-// a call made after it had been given up, and the index entry.
+// a call made after it had been given up, and the index entry. It has a record
+// for that time, which keeps other controllers from making the volume.
 func (p *Provisioner) forget(ctx context.Context, at tenant.Place, id volume.ID) error {
 	name := volumePrefix + id.Hash
-	_, err := p.cluster.ImageID(ctx, at, name)
-	if err == nil {
-		err = p.cluster.RemoveImage(ctx, at, name)
+	rec := volumeRecord{Version: recordVersion, progress: begin(deleting)}
+	if err := p.addRecord(ctx, at, name, &rec); err != nil {
+		return err
 	}
-	if err != nil && !errors.Is(err, volume.ErrNotFound) {
+	if err := p.cluster.RemoveImage(ctx, at, name); err != nil {
 		return err
 	}
 	return p.cluster.RemoveRecord(ctx, at, name)
@@ -41,15 +42,19 @@ func (p *Provisioner) forget(ctx context.Context, at tenant.Place, id volume.ID)
 // finished by whoever finds it.
 func (p *Provisioner) remove(ctx context.Context, at tenant.Place, id volume.ID, rec *volumeRecord) error {
 	name := volumePrefix + id.Hash
+	interrupted := rec.State == deleting
 	if err := p.claim(ctx, at, name, rec); err != nil {
 		return err
 	}
-	if err := p.removeImage(ctx, at, id, rec); err != nil {
+	aside, err := p.removeImage(ctx, at, id, rec)
+	if err != nil {
 		return err
 	}
-	// A removal that was interrupted may have set the image aside.
-	if err := p.sweep(ctx, at, rec.ImageID); err != nil {
-		return err
+	if (aside || interrupted) && rec.ImageID != "" {
+		// What needed the image may have gone while it got its new name.
+		if err := p.sweep(ctx, at, rec.ImageID, id.Hash); err != nil {
+			return err
+		}
 	}
 	if err := p.releaseParent(ctx, at, id, rec.Parent); err != nil {
 		return err
@@ -57,15 +62,15 @@ func (p *Provisioner) remove(ctx context.Context, at tenant.Place, id volume.ID,
 	return p.cluster.RemoveRecord(ctx, at, name)
 }
 
-func (p *Provisioner) removeImage(ctx context.Context, at tenant.Place, id volume.ID, rec *volumeRecord) error {
-	err := p.cluster.RemoveImage(ctx, at, volumePrefix+id.Hash)
+func (p *Provisioner) removeImage(ctx context.Context, at tenant.Place, id volume.ID, rec *volumeRecord) (aside bool, err error) {
+	err = p.cluster.RemoveImage(ctx, at, volumePrefix+id.Hash)
 	if !errors.Is(err, volume.ErrHasSnapshots) {
-		return err
+		return false, err
 	}
 	if err := p.setAside(ctx, at, id, rec); err != nil {
-		return fmt.Errorf("set aside an image that snapshots or clones need: %w", err)
+		return false, fmt.Errorf("set aside an image that snapshots or clones need: %w", err)
 	}
-	return nil
+	return true, nil
 }
 
 // setAside renames an image that others need, after recording what it hangs
@@ -94,7 +99,7 @@ func (p *Provisioner) releaseParent(ctx context.Context, at tenant.Place, id vol
 			return err
 		}
 	}
-	return p.sweep(ctx, at, parent.ImageID)
+	return p.sweep(ctx, at, parent.ImageID, parent.Volume)
 }
 
 // dropSnapshot removes a snapshot of an image that may be set aside meanwhile,
@@ -114,29 +119,43 @@ func (p *Provisioner) dropSnapshot(ctx context.Context, at tenant.Place, of pare
 	return p.cluster.RemoveSnapshot(ctx, at, after, snapshot)
 }
 
-// sweep removes an image that was set aside if nothing needs it any more, and
-// then, the same way, what it hung on. An image that was not set aside, or
-// that is still needed, is left alone.
-func (p *Provisioner) sweep(ctx context.Context, at tenant.Place, imageID string) error {
-	for imageID != "" {
-		var rec deletedRecord
-		err := p.readRecord(ctx, at, deletedPrefix+imageID, &rec)
-		if errors.Is(err, volume.ErrNotFound) {
-			return nil
-		}
-		if err != nil {
+// sweep removes an image that was set aside, of the volume with the hash, if
+// nothing needs it any more, and then, the same way, what it hung on. An image
+// that was not set aside, or that is still needed, is left alone. Its record
+// goes last: an interrupted sweep is finished by whoever sweeps again.
+func (p *Provisioner) sweep(ctx context.Context, at tenant.Place, imageID, hash string) error {
+	var rec deletedRecord
+	err := p.readRecord(ctx, at, deletedPrefix+imageID, &rec)
+	if errors.Is(err, volume.ErrNotFound) {
+		return p.unlist(ctx, at, imageID, hash)
+	}
+	if err != nil {
+		return err
+	}
+	gone, err := p.sweepImage(ctx, at, rec)
+	if err != nil || !gone {
+		return err
+	}
+	if rec.Parent.Volume != "" {
+		if err := p.sweep(ctx, at, rec.Parent.ImageID, rec.Parent.Volume); err != nil {
 			return err
-		}
-		gone, err := p.sweepImage(ctx, at, rec)
-		if err != nil || !gone {
-			return err
-		}
-		imageID = ""
-		if rec.Parent.Volume != "" {
-			imageID = rec.Parent.ImageID
 		}
 	}
-	return nil
+	return p.cluster.RemoveRecord(ctx, at, deletedPrefix+imageID)
+}
+
+// unlist removes the index entry that an interrupted sweep left. An image
+// that has its volume's name still may be about to be set aside, and then the
+// entry is the first sign of its record.
+func (p *Provisioner) unlist(ctx context.Context, at tenant.Place, imageID, hash string) error {
+	id, err := p.cluster.ImageID(ctx, at, volumePrefix+hash)
+	if err == nil && id == imageID {
+		return nil
+	}
+	if err != nil && !errors.Is(err, volume.ErrNotFound) {
+		return err
+	}
+	return p.cluster.RemoveRecord(ctx, at, deletedPrefix+imageID)
 }
 
 // sweepImage leaves an image that has its volume's name still: whoever is
@@ -150,15 +169,11 @@ func (p *Provisioner) sweepImage(ctx context.Context, at tenant.Place, rec delet
 	if id == rec.ImageID {
 		return false, nil
 	}
-	name := deletedPrefix + rec.ImageID
-	err = p.cluster.RemoveImage(ctx, at, name)
+	err = p.cluster.RemoveImage(ctx, at, deletedPrefix+rec.ImageID)
 	if errors.Is(err, volume.ErrHasSnapshots) || errors.Is(err, volume.ErrInUse) {
 		return false, nil
 	}
-	if err != nil {
-		return false, err
-	}
-	return true, p.cluster.RemoveRecord(ctx, at, name)
+	return err == nil, err
 }
 
 // sweepPage is how many names a sweep reads at once.
@@ -167,20 +182,37 @@ const sweepPage = 256
 // Sweep removes what crashes left of set-aside images of a place. It is for
 // the start of a controller, beside its requests.
 func (p *Provisioner) Sweep(ctx context.Context, at tenant.Place) error {
+	var failed error
 	after := deletedPrefix
 	for {
 		names, err := p.cluster.ListRecords(ctx, at, deletedPrefix, after, sweepPage)
 		if err != nil {
-			return fmt.Errorf("sweep %s: %w", at, err)
+			return fmt.Errorf("sweep %s: %w", at, errors.Join(failed, err))
 		}
 		for _, name := range names {
-			if err := p.sweep(ctx, at, name[len(deletedPrefix):]); err != nil {
-				return fmt.Errorf("sweep %s: %w", at, err)
+			// One that cannot be swept does not keep the others.
+			failed = errors.Join(failed, p.sweepNamed(ctx, at, name))
+			if isOpen(failed) {
+				return fmt.Errorf("sweep %s: %w", at, failed)
 			}
 		}
 		if len(names) < sweepPage {
-			return nil
+			return failed
 		}
 		after = names[len(names)-1]
 	}
+}
+
+// sweepNamed sweeps by an entry of the index. Without a record there is
+// nothing to know about the image.
+func (p *Provisioner) sweepNamed(ctx context.Context, at tenant.Place, name string) error {
+	var rec deletedRecord
+	err := p.readRecord(ctx, at, name, &rec)
+	if errors.Is(err, volume.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return p.sweep(ctx, at, rec.ImageID, rec.Volume)
 }

@@ -74,14 +74,16 @@ func (p *Provisioner) advance(ctx context.Context, at tenant.Place, name string,
 	return nil
 }
 
-// claim makes what the record tells of ours to take apart.
+// claim makes what the record tells of ours to take apart. Where another
+// controller has removed the record, it comes back for that time: what we made
+// since then would be left.
 func (p *Provisioner) claim(ctx context.Context, at tenant.Place, name string, rec advancing) error {
 	next := begin(deleting)
 	next.seen = rec.self().seen
 	*rec.self() = next
 	err := p.advance(ctx, at, name, rec)
 	if errors.Is(err, volume.ErrNotFound) {
-		return fmt.Errorf("another controller has removed %s: %w", name, volume.ErrPending)
+		return p.addRecord(ctx, at, name, rec)
 	}
 	return err
 }

@@ -160,16 +160,23 @@ func (p *Provisioner) cloneOnce(ctx context.Context, at tenant.Place, name strin
 	if o.parent.Snapshot != "" {
 		return p.newImage(ctx, at, name, rec, clone)
 	}
-	err = p.anew(ctx, at, name, rec,
-		func() error { return p.cluster.CreateSnapshot(ctx, o.place, image, parent.Snapshot) },
-		func() error { return p.cluster.RemoveSnapshot(ctx, o.place, image, parent.Snapshot) })
-	if err != nil {
+	if err := p.copySnapshot(ctx, name, rec, o, parent); err != nil {
 		return err
 	}
 	if err := p.newImage(ctx, at, name, rec, clone); err != nil {
 		return err
 	}
 	return p.dropSnapshot(ctx, o.place, o.parent, parent.Snapshot)
+}
+
+func (p *Provisioner) copySnapshot(ctx context.Context, name string, rec *volumeRecord, o origin, parent Parent) error {
+	err := p.anew(ctx, o.place, name, rec,
+		func() error { return p.cluster.CreateSnapshot(ctx, parent.Place, parent.Image, parent.Snapshot) },
+		func() error { return p.cluster.RemoveSnapshot(ctx, parent.Place, parent.Image, parent.Snapshot) })
+	if err != nil || parent.Image == deletedPrefix+o.parent.ImageID {
+		return err
+	}
+	return p.checkImage(ctx, o.place, o.parent, parent.Snapshot)
 }
 
 // Get returns a finished volume.

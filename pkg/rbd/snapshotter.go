@@ -59,7 +59,7 @@ func (p *Provisioner) sealSnapshot(ctx context.Context, at tenant.Place, id volu
 	if err != nil {
 		return err
 	}
-	if err := p.checkImage(ctx, at, source, rec.ImageID, name); err != nil {
+	if err := p.checkImage(ctx, at, parentRecord{Volume: source.Hash, ImageID: rec.ImageID}, name); err != nil {
 		return err
 	}
 	rec.State, rec.Size, rec.Created = ready, info.Size, info.Created
@@ -68,16 +68,16 @@ func (p *Provisioner) sealSnapshot(ctx context.Context, at tenant.Place, id volu
 
 // checkImage removes a snapshot that was taken of another image than was
 // meant: of one that has the volume's name after it was deleted and made again.
-func (p *Provisioner) checkImage(ctx context.Context, at tenant.Place, source volume.ID, imageID, snapshot string) error {
-	image := volumePrefix + source.Hash
+func (p *Provisioner) checkImage(ctx context.Context, at tenant.Place, of parentRecord, snapshot string) error {
+	image := volumePrefix + of.Volume
 	id, err := p.cluster.ImageID(ctx, at, image)
-	if err != nil || id == imageID {
+	if err != nil || id == of.ImageID {
 		return err
 	}
 	if err := p.cluster.RemoveSnapshot(ctx, at, image, snapshot); err != nil {
 		return err
 	}
-	return fmt.Errorf("volume %s was deleted meanwhile: %w", source, volume.ErrNotFound)
+	return fmt.Errorf("the volume of image %s was deleted meanwhile: %w", of.ImageID, volume.ErrNotFound)
 }
 
 // DeleteSnapshot removes a snapshot, also one with clones: they go on
@@ -86,7 +86,7 @@ func (p *Provisioner) checkImage(ctx context.Context, at tenant.Place, source vo
 func (p *Provisioner) DeleteSnapshot(ctx context.Context, at tenant.Place, id volume.SnapshotID) error {
 	rec, err := p.readSnapshot(ctx, at, id)
 	if errors.Is(err, volume.ErrNotFound) {
-		return p.cluster.RemoveRecord(ctx, at, snapshotPrefix+id.Hash)
+		return p.forgetSnapshot(ctx, at, id)
 	}
 	if err != nil {
 		return err
@@ -94,22 +94,42 @@ func (p *Provisioner) DeleteSnapshot(ctx context.Context, at tenant.Place, id vo
 	return p.removeSnapshot(ctx, at, id, &rec)
 }
 
+// forgetSnapshot removes the index entry that can be left of a snapshot, under
+// a record as forget does.
+func (p *Provisioner) forgetSnapshot(ctx context.Context, at tenant.Place, id volume.SnapshotID) error {
+	name := snapshotPrefix + id.Hash
+	rec := snapshotRecord{Version: recordVersion, progress: begin(deleting)}
+	if err := p.addRecord(ctx, at, name, &rec); err != nil {
+		return err
+	}
+	return p.cluster.RemoveRecord(ctx, at, name)
+}
+
 func (p *Provisioner) removeSnapshot(ctx context.Context, at tenant.Place, id volume.SnapshotID, rec *snapshotRecord) error {
 	name := snapshotPrefix + id.Hash
+	if err := p.claim(ctx, at, name, rec); err != nil {
+		return err
+	}
+	if rec.Source != "" { // else it is one of forgetSnapshot
+		if err := p.removeFromImage(ctx, at, id, rec); err != nil {
+			return err
+		}
+	}
+	return p.cluster.RemoveRecord(ctx, at, name)
+}
+
+// removeFromImage removes the snapshot from the volume's image, and that too
+// if the volume is deleted and nothing else needs it.
+func (p *Provisioner) removeFromImage(ctx context.Context, at tenant.Place, id volume.SnapshotID, rec *snapshotRecord) error {
 	source, err := volume.ParseID(rec.Source)
 	if err != nil {
 		return fmt.Errorf("record of snapshot %s: %w", id, err)
 	}
-	if err := p.claim(ctx, at, name, rec); err != nil {
+	of := parentRecord{Volume: source.Hash, ImageID: rec.ImageID}
+	if err := p.dropSnapshot(ctx, at, of, snapshotPrefix+id.Hash); err != nil {
 		return err
 	}
-	if err := p.dropSnapshot(ctx, at, parentRecord{Volume: source.Hash, ImageID: rec.ImageID}, name); err != nil {
-		return err
-	}
-	if err := p.sweep(ctx, at, rec.ImageID); err != nil {
-		return err
-	}
-	return p.cluster.RemoveRecord(ctx, at, name)
+	return p.sweep(ctx, at, of.ImageID, of.Volume)
 }
 
 // GetSnapshot returns a finished snapshot.

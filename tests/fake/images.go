@@ -42,20 +42,32 @@ func (s *space) opened(name string) (*image, error) {
 }
 
 // begin takes the name for an image that is not complete as yet.
-func (c *Ceph) begin(at tenant.Place, name string) error {
+func (c *Ceph) begin(at tenant.Place, name string) (*image, error) {
 	s := c.space(at)
 	if _, ok := s.images[name]; ok {
-		return fmt.Errorf("image: %w", volume.ErrExists)
+		return nil, fmt.Errorf("image: %w", volume.ErrExists)
 	}
-	s.images[name] = &image{id: c.newID(), space: s, opens: map[*handle]bool{}}
+	i := &image{id: c.newID(), space: s, opens: map[*handle]bool{}}
+	s.images[name] = i
+	return i, nil
+}
+
+// begun says that the image was not removed since begin.
+func (s *space) begun(name string, i *image) error {
+	if s.images[name] != i {
+		return fmt.Errorf("image was removed while it was made: %w", volume.ErrNotFound)
+	}
 	return nil
 }
 
 // CreateImage takes the name, then completes the image.
 func (c *Ceph) CreateImage(ctx context.Context, at tenant.Place, name string, size int64) error {
-	return c.do(ctx, "CreateImage", name, func() error { return c.begin(at, name) }, func() error {
-		i, err := c.space(at).image(name)
-		if err != nil {
+	var i *image
+	return c.do(ctx, "CreateImage", name, func() (err error) {
+		i, err = c.begin(at, name)
+		return err
+	}, func() error {
+		if err := c.space(at).begun(name, i); err != nil {
 			return err
 		}
 		i.size, i.made = size, true
@@ -65,20 +77,21 @@ func (c *Ceph) CreateImage(ctx context.Context, at tenant.Place, name string, si
 
 // CloneImage takes the name, then hangs the image on the parent.
 func (c *Ceph) CloneImage(ctx context.Context, parent rbd.Parent, at tenant.Place, name string) error {
+	var i *image
 	return c.do(ctx, "CloneImage", name, func() error {
-		if _, err := c.snapshot(parent.Place, parent.Image, parent.Snapshot); err != nil {
+		_, err := c.snapshot(parent.Place, parent.Image, parent.Snapshot)
+		if err == nil {
+			i, err = c.begin(at, name)
+		}
+		return err
+	}, func() error {
+		s := c.space(at)
+		if err := s.begun(name, i); err != nil {
 			return err
 		}
-		return c.begin(at, name)
-	}, func() error {
 		snap, err := c.snapshot(parent.Place, parent.Image, parent.Snapshot)
 		if err != nil {
-			// A snapshot that goes between the steps: Ceph undoes the first.
-			delete(c.space(at).images, name)
-			return err
-		}
-		i, err := c.space(at).image(name)
-		if err != nil {
+			delete(s.images, name) // as Ceph does where the parent goes meanwhile
 			return err
 		}
 		i.size, i.content, i.parent, i.made = snap.size, snap.content.clone(), snap, true
