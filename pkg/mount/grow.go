@@ -73,11 +73,11 @@ func ext4Wants(device string) (uint64, error) {
 	if err != nil {
 		return 0, err
 	}
-	have, blockSize, err := ext4Blocks(f)
+	have, err := readExt4(f)
 	if err != nil {
 		return 0, fmt.Errorf("inspect %s: %w", device, err)
 	}
-	if want := uint64(size / blockSize); want > have {
+	if want := have.fits(size); want > have.blocks {
 		return want, nil
 	}
 	return 0, nil

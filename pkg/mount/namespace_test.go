@@ -25,7 +25,7 @@ const (
 
 func TestMain(m *testing.M) {
 	if role := os.Getenv(roleVariable); role != "" {
-		os.Exit(play(role))
+		os.Exit(play(role, m))
 	}
 	if os.Geteuid() != 0 || os.Getenv(childVariable) != "" {
 		os.Exit(m.Run())

@@ -1,9 +1,16 @@
 package mount
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -12,13 +19,71 @@ import (
 // The roles of children: what they do until they are killed, or done.
 const (
 	roleStorm = "storm" // publishes and unpublishes for ever
-	roleOld   = "old"   // runs the tests of one name on an older kernel
+	roleOld   = "old"   // runs tests on a kernel that lacks the mount API
+
+	stagingVariable = "SDP_TEST_MOUNT_STAGING"
+	targetVariable  = "SDP_TEST_MOUNT_TARGET"
 )
 
-func play(role string) int {
+// child runs the test binary in a role, in this process's namespace.
+func child(role string, args ...string) *exec.Cmd {
+	cmd := exec.Command("/proc/self/exe", args...)
+	cmd.Env = append(os.Environ(), roleVariable+"="+role)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	return cmd
+}
+
+// The same tests on a kernel without the mount API.
+func TestOlderKernel(t *testing.T) {
+	needRoot(t)
+	cmd := child(roleOld, "-test.v", "-test.run=^(TestPublish(Shows|ReadOnly|Many|Block|Has|IsPrivate).*|TestHalfDone.*|TestMount.*|TestOverlay.*|TestGrow.*)$")
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	if !bytes.Contains(out, []byte("--- PASS: TestPublishReadOnlyOverWritable")) {
+		t.Fatalf("no tests were run:\n%s", out)
+	}
+}
+
+// A driver that is killed at any instant leaves what the next one converges
+// from.
+func TestPublishKilled(t *testing.T) {
+	w := newWorld(t)
+	target := w.target("p")
+	random := rand.New(rand.NewPCG(1, 2))
+	for range 30 {
+		cmd := child(roleStorm)
+		cmd.Env = append(cmd.Env, stagingVariable+"="+w.ext4, targetVariable+"="+target)
+		var said bytes.Buffer
+		cmd.Stderr = &said
+		must(t, cmd.Start())
+		time.Sleep(time.Duration(20+random.IntN(20_000)) * time.Microsecond)
+		must(t, cmd.Process.Kill())
+		_ = cmd.Wait() // killed
+		if said.Len() > 0 {
+			t.Fatalf("the child failed: %s", said.Bytes())
+		}
+		must(t, w.Publish(t.Context(), publication(w.ext4, target, true)))
+		wants(t, os.WriteFile(filepath.Join(target, "x"), nil, 0o600), unix.EROFS)
+		if n := mountsOn(t, target); n != 1 {
+			t.Fatalf("%d mounts, want 1", n)
+		}
+	}
+	must(t, w.Unpublish(t.Context(), target))
+	wants(t, exists(target), os.ErrNotExist)
+}
+
+func play(role string, m *testing.M) int {
 	switch role {
 	case roleStorm:
-		return storm(os.Getenv("SDP_TEST_STAGING"), os.Getenv("SDP_TEST_TARGET"))
+		return storm(os.Getenv(stagingVariable), os.Getenv(targetVariable))
+	case roleOld:
+		if err := forget(unix.SYS_FSOPEN, unix.SYS_OPEN_TREE, unix.SYS_MOVE_MOUNT, unix.SYS_MOUNT_SETATTR); err != nil {
+			fmt.Fprintln(os.Stderr, "filter system calls:", err)
+			return 1
+		}
+		return m.Run()
 	}
 	fmt.Fprintln(os.Stderr, "unknown role", role)
 	return 1
@@ -54,6 +119,14 @@ func forget(numbers ...uint32) error {
 		return err
 	}
 	_, _, errno := unix.Syscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, unix.SECCOMP_FILTER_FLAG_TSYNC, uintptr(unsafe.Pointer(&filter)))
+	if errno != 0 {
+		return errno
+	}
+	return nil
+}
+
+func mincore(data, pages []byte) error {
+	_, _, errno := unix.Syscall(unix.SYS_MINCORE, uintptr(unsafe.Pointer(&data[0])), uintptr(len(data)), uintptr(unsafe.Pointer(&pages[0])))
 	if errno != 0 {
 		return errno
 	}

@@ -26,6 +26,7 @@ type staged struct {
 	entry
 	shape
 	readOnly bool // wanted of the publication
+	alone    bool // likewise
 }
 
 // findStaged finds what is to be published; ErrInUse when it cannot be.
@@ -63,7 +64,7 @@ func (e entry) staged(p volume.Publication) (staged, error) {
 			return staged{}, err
 		}
 	}
-	return staged{entry: e, shape: s, readOnly: p.ReadOnly}, nil
+	return staged{entry: e, shape: s, readOnly: p.ReadOnly, alone: p.Alone}, nil
 }
 
 func notStaged(p volume.Publication) error {
@@ -87,6 +88,11 @@ func (s staged) publish(target entry) error {
 		return err
 	default:
 		return s.verify(target)
+	}
+	if s.alone {
+		if err := s.mustBeAlone(); err != nil {
+			return err
+		}
 	}
 	if s.is(unix.S_IFBLK) {
 		return bindNode(s.entry, target)

@@ -2,7 +2,6 @@ package mount
 
 import (
 	"bytes"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -106,23 +105,3 @@ func readArea(r io.ReaderAt, offset, n int64) ([]byte, error) {
 }
 
 func isClear(b []byte) bool { return len(bytes.Trim(b, "\x00")) == 0 }
-
-// ext4Blocks returns how many blocks an ext4 file system has, and their size,
-// from its superblock (kernel documentation, filesystems/ext4/super.rst).
-func ext4Blocks(r io.ReaderAt) (blocks uint64, blockSize int64, err error) {
-	const offset, wide = 1024, 0x80 // INCOMPAT_64BIT
-	b, err := readArea(r, offset, 1024)
-	if err != nil {
-		return 0, 0, err
-	}
-	little := binary.LittleEndian
-	shift := little.Uint32(b[0x18:])
-	if little.Uint16(b[0x38:]) != 0xef53 || shift > 6 {
-		return 0, 0, fmt.Errorf("the device has no ext4 superblock: %w", volume.ErrInvalid)
-	}
-	blocks = uint64(little.Uint32(b[0x4:]))
-	if little.Uint32(b[0x60:])&wide != 0 {
-		blocks |= uint64(little.Uint32(b[0x150:])) << 32
-	}
-	return blocks, 1024 << shift, nil
-}
