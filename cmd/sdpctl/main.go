@@ -2,10 +2,13 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/signal"
 	"syscall"
+
+	"github.com/sdp-csi/sdp-csi/pkg/ceph"
 )
 
 func main() { os.Exit(run()) }
@@ -15,11 +18,24 @@ func main() { os.Exit(run()) }
 func run() int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	context.AfterFunc(ctx, stop)
+	unwatch := context.AfterFunc(ctx, func() {
+		stop()
+		fmt.Fprintln(os.Stderr, "\nsdpctl: cleaning up; Ctrl-C again ends at once")
+	})
+	defer unwatch()
 	a := &app{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr}
+	a.connect = func() (cluster, error) { return ceph.NewCluster(ceph.Options{}), nil }
 	err := newRootCommand(a).ExecuteContext(ctx)
 	if err != nil {
-		fmt.Fprintln(os.Stderr, "sdpctl:", err)
+		fmt.Fprintln(os.Stderr, "sdpctl:", message(err))
 	}
 	return exitCode(err)
+}
+
+// message is what is said about an error.
+func message(err error) string {
+	if errors.Is(err, context.Canceled) {
+		return "interrupted"
+	}
+	return err.Error()
 }

@@ -1,0 +1,187 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sdp-csi/sdp-csi/pkg/golden"
+	"github.com/sdp-csi/sdp-csi/pkg/tenant"
+	"github.com/sdp-csi/sdp-csi/pkg/volume"
+)
+
+// where are the flags that say whose data a command is about.
+type where struct {
+	tenant  string
+	cluster string
+}
+
+func (w *where) flags(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&w.tenant, "tenant", "", "tenant of the policy file")
+	cmd.Flags().StringVar(&w.cluster, "cluster", "", "cluster of the policy file, where it has several")
+}
+
+func newGoldenCommand(a *app) *cobra.Command {
+	cmd := group("golden", "Import, list, show, retire and delete goldens",
+		newGoldenImportCommand(a), newGoldenListCommand(a), newGoldenShowCommand(a),
+		newGoldenRetireCommand(a), newGoldenDeleteCommand(a))
+	cmd.Long = "A golden is a named, immutable data set of a tenant, like a model's weights.\n" +
+		"Volumes made from it are clones that cost no space of their own."
+	cmd.Example = `  sdpctl golden import --tenant acme resnet50:v1 ./model.h5
+  sdpctl golden show acme/resnet50:v1`
+	return cmd
+}
+
+// golden reads name:version, or tenant/name:version in place of --tenant, and
+// returns where it lies.
+func (a *app) golden(w where, text string) (tenant.Place, volume.GoldenRef, error) {
+	ref, err := volume.ParseGoldenRef(text)
+	if err != nil {
+		return tenant.Place{}, ref, err
+	}
+	if w.tenant != "" && ref.Tenant != "" && w.tenant != ref.Tenant {
+		return tenant.Place{}, ref, fmt.Errorf("--tenant %s and golden %s name two tenants: leave one out: %w", w.tenant, ref, volume.ErrInvalid)
+	}
+	if ref.Tenant == "" {
+		ref.Tenant = w.tenant
+	}
+	at, err := a.place(ref.Tenant, w.cluster)
+	return at, ref, err
+}
+
+// library returns the goldens of the cluster.
+func (a *app) library() (*golden.Library, error) {
+	c, err := a.ceph()
+	if err != nil {
+		return nil, err
+	}
+	return golden.NewLibrary(c, golden.Options{}), nil
+}
+
+// withGolden runs a verb on the golden that the only argument names.
+func (a *app) withGolden(w *where, verb func(context.Context, *golden.Library, tenant.Place, volume.GoldenRef) error) func(*cobra.Command, []string) error {
+	return func(cmd *cobra.Command, args []string) error {
+		at, ref, err := a.golden(*w, args[0])
+		if err != nil {
+			return err
+		}
+		l, err := a.library()
+		if err != nil {
+			return err
+		}
+		return verb(cmd.Context(), l, at, ref)
+	}
+}
+
+func newGoldenShowCommand(a *app) *cobra.Command {
+	w := &where{}
+	cmd := &cobra.Command{
+		Use:     "show NAME:VERSION",
+		Short:   "Show a golden and how many clones it has",
+		Example: "  sdpctl golden show --tenant acme resnet50:v1\n  sdpctl golden show acme/resnet50:v1 -o json",
+		Args:    exactArgs(1, "the golden's NAME:VERSION"),
+		RunE: a.withGolden(w, func(ctx context.Context, l *golden.Library, at tenant.Place, ref volume.GoldenRef) error {
+			g, err := l.Get(ctx, at, ref)
+			if err != nil {
+				return err
+			}
+			clones, err := l.Children(ctx, at, ref)
+			if err != nil {
+				return err
+			}
+			answer := newGoldenAnswer(at, g)
+			answer.Clones = &clones
+			return a.print(answer, answer.details())
+		}),
+	}
+	w.flags(cmd)
+	return cmd
+}
+
+func newGoldenRetireCommand(a *app) *cobra.Command {
+	w := &where{}
+	cmd := &cobra.Command{
+		Use:     "retire NAME:VERSION",
+		Short:   "End new use of a golden; volumes made from it go on",
+		Example: "  sdpctl golden retire --tenant acme resnet50:v1",
+		Args:    exactArgs(1, "the golden's NAME:VERSION"),
+		RunE: a.withGolden(w, func(ctx context.Context, l *golden.Library, at tenant.Place, ref volume.GoldenRef) error {
+			if err := l.Retire(ctx, at, ref); err != nil {
+				return err
+			}
+			return a.printState(ref, volume.GoldenRetired)
+		}),
+	}
+	w.flags(cmd)
+	return cmd
+}
+
+func newGoldenDeleteCommand(a *app) *cobra.Command {
+	w := &where{}
+	cmd := &cobra.Command{
+		Use:   "delete NAME:VERSION",
+		Short: "Delete a golden that has no clones, or what an interrupted import left",
+		Long: "Deletes a golden. It is refused while volumes made from the golden exist; `sdpctl golden retire`\n" +
+			"keeps new ones from being made. The name and version of a golden are never used again.",
+		Example: "  sdpctl golden delete --tenant acme resnet50:v1",
+		Args:    exactArgs(1, "the golden's NAME:VERSION"),
+		RunE: a.withGolden(w, func(ctx context.Context, l *golden.Library, at tenant.Place, ref volume.GoldenRef) error {
+			if err := l.Delete(ctx, at, ref); err != nil {
+				return err
+			}
+			return a.printState(ref, volume.GoldenDeleted)
+		}),
+	}
+	w.flags(cmd)
+	return cmd
+}
+
+// stateAnswer is what a verb that changes a golden's state answers.
+type stateAnswer struct {
+	Golden string             `json:"golden"`
+	State  volume.GoldenState `json:"state"`
+}
+
+func (a *app) printState(ref volume.GoldenRef, state volume.GoldenState) error {
+	return a.print(stateAnswer{ref.String(), state}, table{rows: [][]string{{"golden " + ref.String() + " is " + string(state)}}})
+}
+
+// goldenAnswer is a golden as sdpctl shows it.
+type goldenAnswer struct {
+	Golden     string             `json:"golden"` // tenant/name:version
+	Cluster    string             `json:"cluster"`
+	State      volume.GoldenState `json:"state"`
+	FsType     string             `json:"fsType"`
+	Size       int64              `json:"size"`
+	DataBytes  int64              `json:"dataBytes"`
+	Digest     string             `json:"digest,omitempty"`
+	ImageID    string             `json:"imageID,omitempty"`
+	SnapshotID uint64             `json:"snapshotID,omitempty"`
+	Source     string             `json:"source,omitempty"`
+	Created    time.Time          `json:"created"`
+	Clones     *int               `json:"clones,omitempty"`
+}
+
+func newGoldenAnswer(at tenant.Place, g volume.Golden) goldenAnswer {
+	return goldenAnswer{
+		Golden: g.Ref.String(), Cluster: at.Cluster().ID, State: g.State, FsType: g.FsType, Size: g.Size,
+		DataBytes: g.DataBytes, Digest: g.Digest, ImageID: g.ImageID, SnapshotID: g.SnapshotID,
+		Source: g.Source, Created: g.Created,
+	}
+}
+
+// details is the golden as a table of its properties.
+func (g goldenAnswer) details() table {
+	rows := [][]string{
+		{"golden", g.Golden}, {"cluster", g.Cluster}, {"state", string(g.State)}, {"file system", g.FsType},
+		{"size", bytesText(g.Size)}, {"data", bytesText(g.DataBytes)}, {"digest", g.Digest},
+		{"image", g.ImageID}, {"source", g.Source}, {"created", timeText(g.Created)},
+	}
+	if g.Clones != nil {
+		rows = append(rows, []string{"clones", strconv.Itoa(*g.Clones)})
+	}
+	return table{rows: rows}
+}
