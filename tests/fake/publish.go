@@ -20,9 +20,22 @@ func (h *Host) Publish(ctx context.Context, p volume.Publication) error {
 		if done, err := h.isMounted(p.Target, staged); done || err != nil {
 			return err
 		}
+		if err := h.mayShow(p, staged.Device); err != nil {
+			return err
+		}
 		h.files[p.Target] = true
 		return nil
 	}, func() error { return h.bind(p.Target, staged) })
+}
+
+// mayShow refuses a second target of a volume that is published alone.
+func (h *Host) mayShow(p volume.Publication, dev string) error {
+	for _, m := range h.mounts {
+		if p.Alone && m.Device == dev && m.path != p.Staging && m.path != filepath.Join(p.Staging, volume.StagedDevice) {
+			return fmt.Errorf("the volume is published on %s: %w", m.path, volume.ErrInUse)
+		}
+	}
+	return nil
 }
 
 // staged returns the row that the target is to have.
