@@ -116,7 +116,12 @@ func clone(from *rados.IOContext, parent rbd.Parent, to *rados.IOContext, at ten
 // holder that gives it up, or lets the holder do it; one that does neither is
 // volume.ErrInUse.
 func (c *Cluster) ResizeImage(ctx context.Context, at tenant.Place, name string, size int64) error {
-	err := c.open(ctx, at, name, func(image *librbd.Image) error { return image.Resize(uint64(size)) })
+	err := c.open(ctx, at, name, func(image *librbd.Image) error {
+		if has, err := image.GetSize(); err != nil || has >= uint64(size) {
+			return err
+		}
+		return image.Resize(uint64(size))
+	})
 	return about("resize image", at, name, err)
 }
 
