@@ -14,6 +14,8 @@ import (
 type cluster interface {
 	golden.Store
 	rbd.Cluster
+	tenant.Accounts
+	golden.CloneLister
 }
 
 // app is what the commands share: where they read and write, the flags that

@@ -60,6 +60,9 @@ func (a *app) importGolden(cmd *cobra.Command, i *importing, name, path string) 
 	if err != nil {
 		return err
 	}
+	if err := a.grantGolden(cmd.Context(), at); err != nil {
+		return err
+	}
 	answer := newGoldenAnswer(at, g)
 	return a.print(answer, answer.details())
 }

@@ -88,12 +88,6 @@ func (n *Node) NodeStageVolume(ctx context.Context, r *csi.NodeStageVolumeReques
 	return &csi.NodeStageVolumeResponse{}, err
 }
 
-// The keys of a node-stage secret, by the names that Ceph's own CSI driver uses.
-const (
-	secretUser = "userID"
-	secretKey  = "userKey"
-)
-
 func parseStage(r *csi.NodeStageVolumeRequest) (st volume.Stage, err error) {
 	if st.ID, err = volume.ParseID(r.GetVolumeId()); err != nil {
 		return st, err
@@ -106,24 +100,34 @@ func parseStage(r *csi.NodeStageVolumeRequest) (st volume.Stage, err error) {
 		return st, err
 	}
 	st.Block, st.FsType, st.ReadOnly, st.Options = use.block, use.fsType, use.readOnly, use.options
-	st.Credentials, err = parseCredentials(r.GetSecrets())
+	st.Credentials, err = parseCredentials(r.GetSecrets(), st.ReadOnly)
 	return st, err
 }
 
 // parseCredentials reads a request's secret. Nothing of it gets into a message.
-func parseCredentials(secrets map[string]string) (volume.Credentials, error) {
-	c := volume.Credentials{User: secrets[secretUser], Key: volume.Secret(secrets[secretKey])}
+func parseCredentials(secrets map[string]string, readOnly bool) (volume.Credentials, error) {
+	user, key := secretFields(secrets, readOnly)
+	c := volume.Credentials{User: secrets[user], Key: volume.Secret(secrets[key])}
 	switch {
 	case c.User == "" || c.Key == "":
 		return volume.Credentials{}, fmt.Errorf("the node-stage secret has no %s or no %s: name the tenant's secret in the class "+
-			"(csi.storage.k8s.io/node-stage-secret-name): %w", secretUser, secretKey, volume.ErrInvalid)
+			"(csi.storage.k8s.io/node-stage-secret-name): %w", user, key, volume.ErrInvalid)
 	case !isUser(c.User):
 		return volume.Credentials{}, fmt.Errorf("%s of the node-stage secret is not a cephx user without «client.» "+
-			"(letters, digits, dots, hyphens and underscores): %w", secretUser, volume.ErrInvalid)
+			"(letters, digits, dots, hyphens and underscores): %w", user, volume.ErrInvalid)
 	case !isKey(c.Key.Reveal()):
-		return volume.Credentials{}, fmt.Errorf("%s of the node-stage secret is not a cephx key in base64, as `ceph auth print-key` gives it: %w", secretKey, volume.ErrInvalid)
+		return volume.Credentials{}, fmt.Errorf("%s of the node-stage secret is not a cephx key in base64, as `ceph auth print-key` gives it: %w", key, volume.ErrInvalid)
 	}
 	return c, nil
+}
+
+// secretFields are the fields to use: the writer's for a stage that may write,
+// where the tenant's nodes have one, else the reader's.
+func secretFields(secrets map[string]string, readOnly bool) (user, key string) {
+	if !readOnly && secrets[tenant.FieldWriterUser] != "" {
+		return tenant.FieldWriterUser, tenant.FieldWriterKey
+	}
+	return tenant.FieldReaderUser, tenant.FieldReaderKey
 }
 
 // isUser keeps out what has a meaning in an option string of the kernel.

@@ -129,12 +129,25 @@ func (p *Policy) Limits(at Place) Limits {
 	return p.file.Defaults.Limits
 }
 
+// Row returns the policy's row of the tenant of p, or for one by `auto` what
+// its row would be. It must not be changed.
+func (p *Policy) Row(at Place) *Tenant {
+	if t := p.tenants[at.tenant]; t != nil {
+		return t
+	}
+	row := &Tenant{Name: at.tenant, ReadOnlyNodes: p.file.Defaults.ReadOnlyNodes}
+	if p.file.Auto && autoTenant(at.tenant) == at.tenant {
+		row.Namespaces = []string{at.tenant}
+	}
+	return row
+}
+
+// TenantLimits is Limits for a tenant by name, of no place.
+func (p *Policy) TenantLimits(name string) Limits { return p.Limits(Place{tenant: name}) }
+
 // ReadOnlyNodes says whether the nodes of the tenant of p get no writing key.
 func (p *Policy) ReadOnlyNodes(at Place) bool {
-	if t := p.tenants[at.tenant]; t != nil {
-		return t.ReadOnlyNodes
-	}
-	return p.file.Defaults.ReadOnlyNodes
+	return p.Row(at).ReadOnlyNodes
 }
 
 // Auto says whether namespaces that no tenant names are tenants.

@@ -21,6 +21,9 @@ type Ceph struct {
 	spaces map[spaceKey]*space
 	pools  map[poolKey]int64
 	users  map[string]user
+
+	registry registry
+
 	serial uint64 // of image and snapshot ids, and of time
 }
 
@@ -42,7 +45,7 @@ type space struct {
 
 // NewCeph returns an empty Ceph.
 func NewCeph() *Ceph {
-	c := &Ceph{spaces: map[spaceKey]*space{}, pools: map[poolKey]int64{}, users: map[string]user{}}
+	c := &Ceph{spaces: map[spaceKey]*space{}, pools: map[poolKey]int64{}, users: map[string]user{}, registry: newRegistry()}
 	c.Faults = &Faults{world: &c.mu}
 	return c
 }

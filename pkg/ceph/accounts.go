@@ -1,0 +1,180 @@
+package ceph
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"syscall"
+
+	librbd "github.com/ceph/go-ceph/rbd"
+
+	"github.com/sdp-csi/sdp-csi/pkg/tenant"
+	"github.com/sdp-csi/sdp-csi/pkg/volume"
+)
+
+var _ tenant.Accounts = (*Cluster)(nil)
+
+// entityPrefix is what Ceph has before the name of a user that is a client.
+const entityPrefix = "client."
+
+// ask runs a monitor command with the key of the cluster's row and reads its
+// JSON answer into out.
+func (c *Cluster) ask(ctx context.Context, at tenant.Place, out any, arguments map[string]any) error {
+	arguments["format"] = "json"
+	return c.connections.use(ctx, ownLogin(at.Cluster()), func(conn *connection) error {
+		answer, err := conn.command(arguments)
+		if err != nil {
+			return fmt.Errorf("%s: %w", arguments["prefix"], classify(err))
+		}
+		if out == nil {
+			return nil
+		}
+		return readAnswer(arguments["prefix"], answer, out)
+	})
+}
+
+// readAnswer does not quote what it cannot read: there may be keys in it.
+func readAnswer(command any, answer []byte, out any) error {
+	if json.Unmarshal(answer, out) != nil {
+		return fmt.Errorf("the monitors' answer to %s is not as expected: %w", command, volume.ErrUnavailable)
+	}
+	return nil
+}
+
+// Users implements tenant.Users. The monitors can list all users only, keys
+// included; the keys are not even decoded.
+func (c *Cluster) Users(ctx context.Context, at tenant.Place) ([]tenant.User, error) {
+	var answer struct {
+		Dump []struct{ Entity string } `json:"auth_dump"`
+	}
+	if err := c.ask(ctx, at, &answer, map[string]any{"prefix": "auth ls"}); err != nil {
+		return nil, err
+	}
+	var users []tenant.User
+	for _, e := range answer.Dump {
+		name, ok := strings.CutPrefix(e.Entity, entityPrefix)
+		if u, ours := tenant.ParseUser(name); ok && ours {
+			users = append(users, u)
+		}
+	}
+	return users, nil
+}
+
+// account is a user as the monitors print one.
+type account struct {
+	Key  string
+	Caps struct{ Mon, OSD string }
+}
+
+// account returns a user; volume.ErrNotFound without it.
+func (c *Cluster) account(ctx context.Context, at tenant.Place, u tenant.User) (account, error) {
+	var answer []account
+	if err := c.ask(ctx, at, &answer, map[string]any{"prefix": "auth get", "entity": entityPrefix + u.String()}); err != nil {
+		return account{}, err
+	}
+	if len(answer) != 1 {
+		return account{}, fmt.Errorf("the monitors know %d users %s: %w", len(answer), u, volume.ErrUnavailable)
+	}
+	return answer[0], nil
+}
+
+// Put implements tenant.Users.
+func (c *Cluster) Put(ctx context.Context, u tenant.User, a tenant.Access) error {
+	n, err := c.names(ctx, a.At)
+	if err != nil {
+		return err
+	}
+	want := capsOf(a, n)
+	arguments := map[string]any{"entity": entityPrefix + u.String(), "caps": []string{"mon", want.mon, "osd", want.osd}}
+	old, err := c.account(ctx, a.At, u)
+	switch {
+	case errors.Is(err, volume.ErrNotFound):
+		arguments["prefix"] = "auth get-or-create"
+	case err != nil:
+		return err
+	case old.Caps.Mon == want.mon && old.Caps.OSD == want.osd:
+		return nil
+	case !strings.Contains(old.Caps.OSD, " pool="+n.pool+" "):
+		return fmt.Errorf("user %s is there and belongs to another pool than %s: two clusters of the policy must not be one Ceph with tenants of the same names: %w", u, n.pool, volume.ErrConflict)
+	default:
+		arguments["prefix"] = "auth caps"
+	}
+	return c.ask(ctx, a.At, nil, arguments)
+}
+
+// names finds out how Ceph calls the place's pools.
+func (c *Cluster) names(ctx context.Context, at tenant.Place) (n names, err error) {
+	n = names{pool: at.Pool(), data: at.Cluster().DataPool}
+	err = c.connections.use(ctx, ownLogin(at.Cluster()), func(conn *connection) error {
+		ioctx, err := conn.in(n.pool, "")
+		if err != nil {
+			return noPool(at, err)
+		}
+		n.poolID = ioctx.GetPoolID()
+		return nil
+	})
+	return n, err
+}
+
+// Key implements tenant.Users.
+func (c *Cluster) Key(ctx context.Context, at tenant.Place, u tenant.User) (volume.Credentials, error) {
+	a, err := c.account(ctx, at, u)
+	if err != nil {
+		return volume.Credentials{}, fmt.Errorf("key of user %s: %w", u, err)
+	}
+	return volume.Credentials{User: u.String(), Key: volume.Secret(a.Key)}, nil
+}
+
+// Remove implements tenant.Users.
+func (c *Cluster) Remove(ctx context.Context, at tenant.Place, u tenant.User) error {
+	err := c.ask(ctx, at, nil, map[string]any{"prefix": "auth rm", "entity": entityPrefix + u.String()})
+	if errors.Is(err, volume.ErrNotFound) {
+		return nil
+	}
+	return err
+}
+
+// MakeNamespace implements tenant.Namespaces.
+func (c *Cluster) MakeNamespace(ctx context.Context, at tenant.Place) error {
+	return c.inPool(ctx, at, func(conn *connection) error {
+		ioctx, err := conn.in(at.Pool(), "")
+		if err != nil {
+			return noPool(at, err)
+		}
+		err = librbd.NamespaceCreate(ioctx, at.Namespace())
+		if is(err, syscall.EEXIST) {
+			return nil
+		}
+		return classify(err)
+	})
+}
+
+// RemoveNamespace implements tenant.Namespaces.
+func (c *Cluster) RemoveNamespace(ctx context.Context, at tenant.Place) error {
+	return c.inPool(ctx, at, func(conn *connection) error {
+		ioctx, err := conn.in(at.Pool(), "")
+		if err != nil {
+			return noPool(at, err)
+		}
+		return classify(absentIsDone(librbd.NamespaceRemove(ioctx, at.Namespace())))
+	})
+}
+
+// ListNamespaces implements tenant.Namespaces.
+func (c *Cluster) ListNamespaces(ctx context.Context, at tenant.Place) (found []string, err error) {
+	err = c.inPool(ctx, at, func(conn *connection) error {
+		ioctx, err := conn.in(at.Pool(), "")
+		if err != nil {
+			return noPool(at, err)
+		}
+		found, err = librbd.NamespaceList(ioctx)
+		return classify(err)
+	})
+	return found, err
+}
+
+func (c *Cluster) inPool(ctx context.Context, at tenant.Place, call func(*connection) error) error {
+	return c.connections.use(ctx, ownLogin(at.Cluster()), call)
+}

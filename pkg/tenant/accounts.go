@@ -1,0 +1,92 @@
+package tenant
+
+import (
+	"context"
+
+	"github.com/sdp-csi/sdp-csi/pkg/volume"
+)
+
+// Accounts are Ceph's users and namespaces, as a tenant's life needs them.
+// pkg/ceph implements it. All methods are idempotent; errors wrap the
+// sentinels of pkg/volume. Safe for concurrent use.
+type Accounts interface {
+	Users
+	Clients
+	Namespaces
+}
+
+// Users are the cephx users that this project made in a cluster.
+type Users interface {
+	// Users returns all of them. at says which cluster.
+	Users(ctx context.Context, at Place) ([]User, error)
+	// Put makes the user, or gives the one that is there exactly this access.
+	// A user that belongs to another pool wraps volume.ErrConflict.
+	Put(ctx context.Context, u User, a Access) error
+	// Key returns the user's key; volume.ErrNotFound without the user.
+	Key(ctx context.Context, at Place, u User) (volume.Credentials, error)
+	// Remove removes the user. Who is connected with its key stays so.
+	// Absent is success.
+	Remove(ctx context.Context, at Place, u User) error
+}
+
+// Clients are the connected instances of users.
+type Clients interface {
+	// Connected returns the addresses of the instances that are connected as
+	// users of this project, whether or not the user still exists.
+	Connected(ctx context.Context, at Place) (map[User][]string, error)
+	// Block shuts instances out of the cluster, from now on and for longer
+	// than any ticket lives.
+	Block(ctx context.Context, at Place, addresses []string) error
+}
+
+// Namespaces are the RADOS namespaces of a pool, which tenants are.
+type Namespaces interface {
+	// MakeNamespace makes the place's namespace. Present is success.
+	MakeNamespace(ctx context.Context, at Place) error
+	// RemoveNamespace removes it; volume.ErrInUse while it has images.
+	// Absent is success.
+	RemoveNamespace(ctx context.Context, at Place) error
+	// ListNamespaces returns the pool's namespaces. at says which pool.
+	ListNamespaces(ctx context.Context, at Place) ([]string, error)
+}
+
+// Access is what a user may do: with its role in the place of its tenant, and
+// as a reader of single goldens. An adapter writes it in Ceph's words.
+type Access struct {
+	At      Place
+	Role    Role          // empty for a golden's reader: nothing of At's own
+	Goldens []SharedImage // in a fixed order
+}
+
+// SharedImage is a golden's image that a user may read.
+type SharedImage struct {
+	Place   Place
+	Name    string // of the image
+	ImageID string
+}
+
+// Catalog tells what there is. pkg/golden implements it.
+type Catalog interface {
+	// Goldens returns the goldens of a place whose image can be read: those
+	// that are ready or retired.
+	Goldens(ctx context.Context, at Place) ([]volume.Golden, error)
+	// Clones returns which tenants' images hang on a golden. Images in the
+	// trash or set aside count too.
+	Clones(ctx context.Context, at Place, g volume.Golden) ([]Clone, error)
+	// Holds names what the place still holds of a tenant's own: a volume, a
+	// snapshot, a golden. Empty: nothing.
+	Holds(ctx context.Context, at Place) (string, error)
+}
+
+// Clone is an image of a tenant that hangs on a golden.
+type Clone struct {
+	Tenant string
+	Image  string
+}
+
+// Ledger keeps small records in a place, under the contract of rbd.Records.
+type Ledger interface {
+	CreateRecord(ctx context.Context, at Place, name string, data []byte) error
+	ReadRecord(ctx context.Context, at Place, name string) ([]byte, error)
+	SwapRecord(ctx context.Context, at Place, name string, old, data []byte) error
+}
