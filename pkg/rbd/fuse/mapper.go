@@ -1,0 +1,207 @@
+package fuse
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/sdp-csi/sdp-csi/pkg/rbd"
+	"github.com/sdp-csi/sdp-csi/pkg/volume"
+)
+
+// limit is how many images a node can have mapped. The kernel would do a
+// million loop devices; an exporter's threads and memory are what costs.
+const limit = 1024
+
+// Options say where things are. A zero field means its default.
+type Options struct {
+	// StateDir has the mounts and logs (/run/sdp-csi). It must be on a file
+	// system of this node, and the same one each time the driver starts.
+	StateDir string
+	// Program is the exporter (sdp-export beside this program, then in PATH).
+	Program string
+	// MapTimeout bounds one Map where its context does not (1 min).
+	MapTimeout time.Duration
+	// EndTimeout bounds the wait for an exporter's end before it is killed (20 s).
+	EndTimeout time.Duration
+}
+
+func (o Options) withDefaults() Options {
+	if o.StateDir == "" {
+		o.StateDir = "/run/sdp-csi"
+	}
+	if o.Program == "" {
+		o.Program = besideOwn("sdp-export")
+	}
+	if o.MapTimeout <= 0 {
+		o.MapTimeout = time.Minute
+	}
+	if o.EndTimeout <= 0 {
+		o.EndTimeout = 20 * time.Second
+	}
+	return o
+}
+
+// besideOwn is where a program of the project is installed: with the others.
+func besideOwn(name string) string {
+	own, err := os.Executable()
+	if err != nil {
+		return name
+	}
+	path := filepath.Join(filepath.Dir(own), name)
+	if _, err := os.Stat(path); err != nil {
+		return name
+	}
+	return path
+}
+
+// Mapper is rbd.Mapper on exporter processes and loop devices.
+type Mapper struct {
+	options Options
+	loops   loops
+}
+
+// New returns a Mapper.
+func New(o Options) *Mapper {
+	return &Mapper{options: o.withDefaults(), loops: loops{sys: "/sys", dev: "/dev"}}
+}
+
+// Map maps m: an exporter, its mount, a loop device. Whatever a killed mapper
+// or a dead exporter left of the same mapping goes first.
+func (f *Mapper) Map(ctx context.Context, m rbd.Mapping, c volume.Credentials) (rbd.Device, error) {
+	m.ReadOnly = m.ReadOnly || m.Snapshot != ""
+	ctx, cancel := context.WithTimeout(ctx, f.options.MapTimeout)
+	defer cancel()
+	spots, err := f.spots(m)
+	if err != nil {
+		return rbd.Device{}, err
+	}
+	for _, s := range spots {
+		if s.complete(m) {
+			return s.device(), nil
+		}
+		if err := f.takeDown(ctx, s.dir); err != nil {
+			return rbd.Device{}, fmt.Errorf("clear what was left of the mapping: %w", err)
+		}
+	}
+	return f.build(ctx, m, c)
+}
+
+// build makes a mapping of which nothing exists, and undoes what it began.
+func (f *Mapper) build(ctx context.Context, m rbd.Mapping, c volume.Credentials) (rbd.Device, error) {
+	s := f.spot(m)
+	if err := os.MkdirAll(s.dir, 0o700); err != nil {
+		return rbd.Device{}, fmt.Errorf("make %s: %w: %w", s.dir, err, volume.ErrUnavailable)
+	}
+	exporter, err := f.start(ctx, s, m, c)
+	if err == nil {
+		s.loop, err = f.loops.attach(ctx, s.file(), m.ReadOnly)
+		// From here on the exporter ends when nobody has its file open.
+		_ = exporter.Close()
+	}
+	if err != nil {
+		return rbd.Device{}, errors.Join(err, f.undo(ctx, s))
+	}
+	return s.device(), nil
+}
+
+// undo takes down what a failed Map began, also when its time is over.
+func (f *Mapper) undo(ctx context.Context, s spot) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*f.options.EndTimeout)
+	defer cancel()
+	return f.takeDown(ctx, s.dir)
+}
+
+// Find returns m's device.
+func (f *Mapper) Find(_ context.Context, m rbd.Mapping) (rbd.Device, error) {
+	spots, err := f.spots(m)
+	if err != nil {
+		return rbd.Device{}, err
+	}
+	for _, s := range spots {
+		if s.mounted && s.loop != "" {
+			return s.device(), nil
+		}
+	}
+	return rbd.Device{}, fmt.Errorf("%s/%s/%s@%s is not mapped: %w", m.Pool, m.Namespace, m.Image, m.Snapshot, volume.ErrNotFound)
+}
+
+// List returns the devices of this driver's images.
+func (f *Mapper) List(context.Context) ([]rbd.Mapped, error) {
+	spots, err := f.all()
+	if err != nil {
+		return nil, err
+	}
+	var found []rbd.Mapped
+	for _, s := range spots {
+		if s.mounted && s.loop != "" && rbd.IsOurs(s.shows.Image) {
+			found = append(found, rbd.Mapped{Mapping: s.shows, Device: s.device()})
+		}
+	}
+	return found, nil
+}
+
+// Refresh makes the loop device as large as the file, whose size the exporter
+// asks Ceph for.
+func (f *Mapper) Refresh(ctx context.Context, m rbd.Mapping) error {
+	spots, err := f.spots(m)
+	if err != nil {
+		return err
+	}
+	for _, s := range spots {
+		if s.mounted && s.loop != "" {
+			return boundedError(ctx, func() error { return f.loops.resize(s.loop, s.file()) })
+		}
+	}
+	return fmt.Errorf("%s/%s/%s is not mapped: %w", m.Pool, m.Namespace, m.Image, volume.ErrNotFound)
+}
+
+// Unmap removes m's device, its mount and its exporter.
+func (f *Mapper) Unmap(ctx context.Context, m rbd.Mapping) error {
+	spots, err := f.spots(m)
+	if err != nil {
+		return err
+	}
+	var failed []error
+	for _, s := range spots {
+		failed = append(failed, f.takeDown(ctx, s.dir))
+	}
+	return errors.Join(failed...)
+}
+
+// Exclusive is true: the exporter of a writable mapping takes the image's lock
+// by name, and librbd then hands it over to nobody.
+func (f *Mapper) Exclusive() bool { return true }
+
+// Limit returns how many images the node can have mapped.
+func (f *Mapper) Limit() int64 { return limit }
+
+// bounded runs a call into the kernel that may wait for an exporter, and gives
+// up waiting, not the call, when ctx ends.
+func bounded[T any](ctx context.Context, call func() (T, error)) (T, error) {
+	type result struct {
+		value T
+		err   error
+	}
+	done := make(chan result, 1)
+	go func() {
+		value, err := call()
+		done <- result{value, err}
+	}()
+	select {
+	case r := <-done:
+		return r.value, r.err
+	case <-ctx.Done():
+		var none T
+		return none, fmt.Errorf("the exporter does not answer: %w: %w", context.Cause(ctx), volume.ErrUnavailable)
+	}
+}
+
+// boundedError is bounded for calls that only succeed or not.
+func boundedError(ctx context.Context, call func() error) error {
+	_, err := bounded(ctx, func() (struct{}, error) { return struct{}{}, call() })
+	return err
+}
