@@ -2,6 +2,7 @@ package krbd
 
 import (
 	"encoding/base64"
+	"errors"
 	"fmt"
 
 	"golang.org/x/sys/unix"
@@ -27,6 +28,9 @@ func withKey(key volume.Secret, fn func() error) error {
 	}
 	id, err := unix.AddKey(keyType, keyDescription, payload, unix.KEY_SPEC_THREAD_KEYRING)
 	clear(payload)
+	if errors.Is(err, unix.EINVAL) {
+		return fmt.Errorf("the key is not one of cephx: %w", volume.ErrInvalid)
+	}
 	if err != nil {
 		return fmt.Errorf("add the key to the thread's keyring: %w: %w", err, volume.ErrUnavailable)
 	}

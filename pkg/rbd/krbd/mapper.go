@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 
 	"golang.org/x/sys/unix"
@@ -52,7 +53,7 @@ func (k *Mapper) loaded() bool {
 }
 
 // Map maps m. The call into the kernel cannot be interrupted: mount_timeout
-// bounds it.
+// and lock_timeout bound it.
 func (k *Mapper) Map(ctx context.Context, m rbd.Mapping, c volume.Credentials) (rbd.Device, error) {
 	if dev, err := k.Find(ctx, m); err == nil || !errors.Is(err, volume.ErrNotFound) {
 		return dev, err
@@ -61,21 +62,35 @@ func (k *Mapper) Map(ctx context.Context, m rbd.Mapping, c volume.Credentials) (
 	if err != nil {
 		return rbd.Device{}, err
 	}
+	before, err := k.named(m)
+	if err != nil {
+		return rbd.Device{}, err
+	}
 	if err := k.add(line, c.Key); err != nil {
 		return rbd.Device{}, err
 	}
 	n, err := k.find(m)
 	if err != nil {
-		return rbd.Device{}, k.undo(ctx, m, err)
+		return rbd.Device{}, k.undo(m, before, err)
 	}
 	k.readAhead(ctx, n)
 	return k.device(n), nil
 }
 
-// undo removes a mapping whose names lead to another image than was meant.
-func (k *Mapper) undo(ctx context.Context, m rbd.Mapping, cause error) error {
-	m.Identity = rbd.Identity{}
-	return errors.Join(fmt.Errorf("the image that was mapped is not the one of the record: %w", cause), k.Unmap(ctx, m))
+// undo removes the mapping that was added under m's names and shows another
+// image than was meant. Those that had the names before are somebody's still.
+func (k *Mapper) undo(m rbd.Mapping, before []int, cause error) error {
+	cause = fmt.Errorf("the image that was mapped is not the one of the record: %w", cause)
+	now, err := k.named(m)
+	if err != nil {
+		return errors.Join(cause, err)
+	}
+	for _, n := range now {
+		if !slices.Contains(before, n) {
+			cause = errors.Join(cause, k.remove(n))
+		}
+	}
+	return cause
 }
 
 // add writes the line on a thread of its own, whose keyring has the key.
@@ -144,7 +159,12 @@ func (k *Mapper) Unmap(_ context.Context, m rbd.Mapping) error {
 	if err != nil {
 		return err
 	}
-	err = k.write(removeFile, strconv.Itoa(n))
+	return k.remove(n)
+}
+
+// remove removes a device. One that is gone meanwhile is success.
+func (k *Mapper) remove(n int) error {
+	err := k.write(removeFile, strconv.Itoa(n))
 	switch {
 	case err == nil, errors.Is(err, unix.ENOENT):
 		return nil

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -24,8 +25,9 @@ const (
 )
 
 // options are the fixed part of every mapping. prefer-crc speaks messenger v2
-// without encryption, mount_timeout (s) bounds the way to the monitors.
-const options = "ms_mode=prefer-crc,mount_timeout=15"
+// without encryption, mount_timeout bounds the way to the monitors and
+// lock_timeout the wait for the lock of a writer that died (seconds, both).
+const options = "ms_mode=prefer-crc,mount_timeout=15,lock_timeout=60"
 
 // addLine is what is written to the kernel to map m: monitors, options, pool,
 // image, snapshot. The key is not in it: key= names it in the keyring.
@@ -49,16 +51,22 @@ func addLine(m rbd.Mapping, user string) (string, error) {
 
 // find returns the number of m's device by what the kernel shows.
 func (k *Mapper) find(m rbd.Mapping) (int, error) {
-	numbers, err := k.numbers()
+	numbers, err := k.named(m)
 	if err != nil {
 		return 0, err
 	}
 	for _, n := range numbers {
-		if shown := k.mapping(n); sameNames(shown, m) && m.Identity.Agrees(shown.Identity) {
+		if m.Agrees(k.mapping(n).Identity) {
 			return n, nil
 		}
 	}
 	return 0, fmt.Errorf("%s/%s/%s@%s is not mapped: %w", m.Pool, m.Namespace, m.Image, m.Snapshot, volume.ErrNotFound)
+}
+
+// named returns the devices with m's names, whatever image they show.
+func (k *Mapper) named(m rbd.Mapping) ([]int, error) {
+	numbers, err := k.numbers()
+	return slices.DeleteFunc(numbers, func(n int) bool { return !sameNames(k.mapping(n), m) }), err
 }
 
 func sameNames(a, b rbd.Mapping) bool {
