@@ -1,0 +1,2 @@
+// Package golden is test data.
+package golden

@@ -1,0 +1,2 @@
+// Package rbd is test data.
+package rbd

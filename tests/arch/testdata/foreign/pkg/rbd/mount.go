@@ -1,0 +1,6 @@
+package rbd
+
+import (
+	_ "C"
+	_ "k8s.io/mount-utils"
+)

@@ -1,0 +1,5 @@
+package rbd
+
+import (
+	_ "google.golang.org/grpc/status"
+)

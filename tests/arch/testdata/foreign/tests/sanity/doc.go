@@ -1,0 +1,2 @@
+// Package sanity is test data.
+package sanity

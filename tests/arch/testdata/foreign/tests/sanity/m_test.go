@@ -1,0 +1,5 @@
+package sanity
+
+import (
+	_ "k8s.io/mount-utils"
+)

@@ -1,0 +1,401 @@
+package ceph
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1
+
+const _ = 1

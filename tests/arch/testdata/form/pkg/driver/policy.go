@@ -1,0 +1,2 @@
+// Package driver has its comment in the wrong file.
+package driver

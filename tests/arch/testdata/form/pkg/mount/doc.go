@@ -1,0 +1,2 @@
+// Package base is test data.
+package base

@@ -1,0 +1,2 @@
+// Package common is test data.
+package common

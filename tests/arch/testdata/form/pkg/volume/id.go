@@ -1,0 +1,6 @@
+package volume
+
+// Todo lists are fine. TODO: this is not.
+const a = "TODO"
+
+/* FIXME */

@@ -1,0 +1,7 @@
+package main
+
+import (
+	_ "github.com/sdp-csi/sdp-csi/pkg/ceph"
+	_ "github.com/sdp-csi/sdp-csi/pkg/driver"
+	_ "github.com/sdp-csi/sdp-csi/pkg/mount"
+)

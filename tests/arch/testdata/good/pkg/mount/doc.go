@@ -1,0 +1,2 @@
+// Package mount is test data.
+package mount

@@ -1,0 +1,5 @@
+package rbd
+
+import (
+	_ "github.com/sdp-csi/sdp-csi/tests/fake"
+)

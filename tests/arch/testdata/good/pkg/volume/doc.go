@@ -1,0 +1,2 @@
+// Package volume is test data.
+package volume

@@ -1,0 +1,5 @@
+package volume
+
+import (
+	_ "errors"
+)

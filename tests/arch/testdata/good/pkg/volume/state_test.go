@@ -1,0 +1,5 @@
+package volume
+
+var seen int
+
+func init() { seen++ }

@@ -1,0 +1,5 @@
+package main
+
+import (
+	_ "github.com/sdp-csi/sdp-csi/tests/fake"
+)

@@ -1,0 +1,2 @@
+// Package main is test data.
+package main

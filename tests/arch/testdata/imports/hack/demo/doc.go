@@ -1,0 +1,2 @@
+// Package demo is test data.
+package demo

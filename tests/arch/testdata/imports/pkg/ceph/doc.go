@@ -1,0 +1,2 @@
+// Package ceph is test data.
+package ceph

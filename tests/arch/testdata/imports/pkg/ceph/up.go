@@ -1,0 +1,5 @@
+package ceph
+
+import (
+	_ "github.com/sdp-csi/sdp-csi/pkg/driver"
+)

@@ -1,0 +1,2 @@
+// Package cephfs is test data.
+package cephfs

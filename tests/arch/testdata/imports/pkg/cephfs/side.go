@@ -1,0 +1,5 @@
+package cephfs
+
+import (
+	_ "github.com/sdp-csi/sdp-csi/pkg/rbd"
+)

@@ -1,0 +1,2 @@
+// Package driver is test data.
+package driver

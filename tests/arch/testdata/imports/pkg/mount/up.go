@@ -1,0 +1,5 @@
+package mount
+
+import (
+	_ "github.com/sdp-csi/sdp-csi/pkg/rbd"
+)

@@ -1,0 +1,2 @@
+// Package krbd is test data.
+package krbd

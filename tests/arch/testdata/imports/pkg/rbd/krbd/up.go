@@ -1,0 +1,5 @@
+package krbd
+
+import (
+	_ "github.com/sdp-csi/sdp-csi/pkg/ceph"
+)

@@ -1,0 +1,2 @@
+// Package tenant is test data.
+package tenant

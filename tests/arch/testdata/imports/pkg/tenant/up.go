@@ -1,0 +1,5 @@
+package tenant
+
+import (
+	_ "github.com/sdp-csi/sdp-csi/pkg/golden"
+)

@@ -1,0 +1,2 @@
+// Package volumes is test data.
+package volumes

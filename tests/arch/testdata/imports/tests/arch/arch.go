@@ -1,0 +1,5 @@
+package arch
+
+import (
+	_ "github.com/sdp-csi/sdp-csi/pkg/volume"
+)

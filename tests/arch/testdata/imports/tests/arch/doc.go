@@ -1,0 +1,2 @@
+// Package arch is test data.
+package arch

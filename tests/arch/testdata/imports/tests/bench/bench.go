@@ -1,0 +1,5 @@
+package bench
+
+import (
+	_ "github.com/sdp-csi/sdp-csi/hack/demo"
+)

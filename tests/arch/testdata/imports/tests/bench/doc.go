@@ -1,0 +1,2 @@
+// Package bench is test data.
+package bench

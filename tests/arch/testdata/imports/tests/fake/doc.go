@@ -1,0 +1,2 @@
+// Package fake is test data.
+package fake

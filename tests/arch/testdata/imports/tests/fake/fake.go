@@ -1,0 +1,6 @@
+package fake
+
+import (
+	_ "github.com/sdp-csi/sdp-csi/pkg/ceph"
+	_ "github.com/sdp-csi/sdp-csi/pkg/mount"
+)
