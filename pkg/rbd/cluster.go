@@ -88,7 +88,8 @@ type SnapshotInfo struct {
 // Snapshots are the snapshots of a place's images.
 type Snapshots interface {
 	// CreateSnapshot takes a snapshot; volume.ErrExists when the name is
-	// taken, volume.ErrNotFound without the image.
+	// taken, volume.ErrNotFound without the image. Of two calls for one name
+	// at once both may succeed: librbd takes the other's snapshot for its own.
 	CreateSnapshot(ctx context.Context, at tenant.Place, image, snapshot string) error
 	// Snapshot describes a snapshot; volume.ErrNotFound without it or its image.
 	Snapshot(ctx context.Context, at tenant.Place, image, snapshot string) (SnapshotInfo, error)
