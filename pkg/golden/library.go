@@ -14,8 +14,8 @@ import (
 
 // Options are what a Library may be told. A zero field means its default.
 type Options struct {
-	// InFlight is how many reads or writes of 4 MiB an import has under way,
-	// each with a buffer of its own (8).
+	// InFlight is how many pieces of 4 MiB an import writes and reads back at once,
+	// each with two buffers of that size (8).
 	InFlight int
 	// Now is the clock (time.Now).
 	Now func() time.Time

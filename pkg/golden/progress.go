@@ -1,6 +1,6 @@
 package golden
 
-// Step is a step of an import. Steps can run at the same time.
+// Step is a step of an import. An import has one or two of them.
 type Step string
 
 // The steps, in the order in which they begin.
@@ -9,10 +9,11 @@ const (
 	StepUnpack Step = "unpack"
 	// StepBuild makes an ext4 image in the scratch directory.
 	StepBuild Step = "build"
-	// StepWrite writes the image to Ceph and takes its digest.
+	// StepWrite writes the image to Ceph, reads it back and takes its digest.
 	StepWrite Step = "write"
-	// StepVerify reads the image back from Ceph.
-	StepVerify Step = "verify"
+	// StepCompare takes the digest of what is to be imported, where the
+	// golden is there already.
+	StepCompare Step = "compare"
 )
 
 // Progress hears how many bytes of a step are done. A total of 0 is not known

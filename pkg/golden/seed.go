@@ -5,20 +5,20 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"io"
+	"sync/atomic"
 
 	"golang.org/x/sync/errgroup"
 
 	"github.com/sdp-csi/sdp-csi/pkg/volume"
 )
 
-// chunk is the size of one read or write: an RBD image's object, so that no
-// two writes meet in one.
+// chunk is the size of one write: an RBD image's object, so that no two
+// writes meet in one.
 const chunk = 4 << 20
 
-// seed makes the image, writes the content and reads it back.
+// seed makes the image and gives it its content.
 func (i *importing) seed(ctx context.Context, rec record) (record, error) {
 	if err := i.store.CreateImage(ctx, i.at, i.ref.Image(), rec.Size); err != nil {
 		return record{}, err
@@ -28,170 +28,123 @@ func (i *importing) seed(ctx context.Context, rec record) (record, error) {
 		return record{}, err
 	}
 	rec.Digest, err = i.fill(ctx, target)
-	if closed := target.Close(); err == nil && closed != nil {
-		err = fmt.Errorf("close the image: %w", closed)
+	if err == nil {
+		err = during("flush the image", target.Flush())
+	}
+	if closed := during("close the image", target.Close()); err == nil {
+		err = closed
 	}
 	return rec, err
 }
 
-// fill writes the content, reads it back and returns its digest.
-func (i *importing) fill(ctx context.Context, target Image) (string, error) {
-	written, err := i.copy(ctx, target)
-	if err != nil {
-		return "", err
+func during(doing string, err error) error {
+	if err == nil {
+		return nil
 	}
-	if err := target.Flush(); err != nil {
-		return "", fmt.Errorf("flush the image: %w", err)
-	}
-	read, err := i.readBack(ctx, target)
-	if err != nil {
-		return "", err
-	}
-	if read != written {
-		return "", fmt.Errorf("Ceph gave back other bytes than were written (%s instead of %s): look at the health of the cluster and import again: %w",
-			read, written, volume.ErrUnavailable)
-	}
-	return written, nil
+	return fmt.Errorf("%s: %w", doing, err)
 }
 
-// nowhere takes what is only read for its digest.
-type nowhere struct{}
+// fill is a pipeline: the content is read and its digest taken chunk by
+// chunk, while earlier chunks are written, read back and compared. So the
+// digest is of what was written and of what Ceph gives back: no byte of either
+// went uncompared, and nothing is read twice for it.
+func (i *importing) fill(ctx context.Context, target Image) (digest string, err error) {
+	f := newFilling(ctx, target, i.inFlight)
+	digest, err = i.digest(f.ctx, func(data []byte, at int64) []byte {
+		i.progress(StepWrite, f.stored.Load(), i.image.Size)
+		return f.begin(data, at)
+	})
+	if failed := f.group.Wait(); failed != nil {
+		err = failed // the reason why the digest was given up
+	}
+	if err == nil {
+		i.progress(StepWrite, i.image.Size, i.image.Size)
+	}
+	return digest, err
+}
 
-func (nowhere) WriteAt(p []byte, _ int64) (int, error) { return len(p), nil }
-
-// copy reads the image once, takes its digest and writes it in parallel,
-// without the chunks that are all zero: a new image reads as zeros.
-func (i *importing) copy(ctx context.Context, target io.WriterAt) (digest string, err error) {
+// digest reads the image once, from its beginning to its end. each gets every
+// chunk, keeps it, and gives a buffer for a later one.
+func (i *importing) digest(ctx context.Context, each func(data []byte, at int64) []byte) (string, error) {
 	source, err := i.image.Reader()
 	if err != nil {
 		return "", err
 	}
 	defer source.Close()
-	w := newWriting(ctx, target, i.inFlight)
-	sum := sha256.New()
-	for at := int64(0); at < i.image.Size && err == nil; at += chunk {
-		err = w.next(source, sum, at, min(chunk, i.image.Size-at))
-		i.progress(StepWrite, at, i.image.Size)
+	sum, buffer := sha256.New(), make([]byte, min(chunk, i.image.Size))
+	for at := int64(0); at < i.image.Size; at += chunk {
+		if err := ctx.Err(); err != nil {
+			return "", err
+		}
+		data := buffer[:min(chunk, i.image.Size-at)]
+		if _, err := io.ReadFull(source, data); err != nil {
+			return "", fmt.Errorf("read the image at byte %d: %w", at, err)
+		}
+		sum.Write(data)
+		buffer = each(data, at)
 	}
-	if werr := w.group.Wait(); werr != nil {
-		err = werr // the reason why a next one was not begun
-	}
-	if err != nil {
-		return "", err
-	}
-	i.progress(StepWrite, i.image.Size, i.image.Size)
-	return text(sum.Sum(nil)), nil
+	return "sha256:" + hex.EncodeToString(sum.Sum(nil)), nil
 }
 
-func text(sum []byte) string { return "sha256:" + hex.EncodeToString(sum) }
-
-// writing is what copy has under way.
-type writing struct {
-	ctx     context.Context
-	target  io.WriterAt
+// filling is an image that is being filled.
+type filling struct {
+	ctx     context.Context // ends when a chunk fails
+	target  Image
 	group   *errgroup.Group
-	buffers chan []byte
+	buffers chan buffers // as many as there are chunks under way
+	stored  atomic.Int64 // bytes that are written and compared
 }
 
-func newWriting(ctx context.Context, target io.WriterAt, inFlight int) *writing {
-	w := &writing{target: target, buffers: make(chan []byte, inFlight)}
-	w.group, w.ctx = errgroup.WithContext(ctx)
+// buffers are a chunk's: what is to be written, and what was read back. They
+// are made when first used, small goldens need few.
+type buffers struct{ written, read []byte }
+
+func newFilling(ctx context.Context, target Image, inFlight int) *filling {
+	f := &filling{target: target, buffers: make(chan buffers, inFlight)}
+	f.group, f.ctx = errgroup.WithContext(ctx)
 	for range inFlight {
-		w.buffers <- nil // made when first used: small goldens need one
+		f.buffers <- buffers{}
 	}
-	return w
+	return f
 }
 
-// next reads a chunk as soon as a buffer is free and begins to write it.
-func (w *writing) next(source io.Reader, sum io.Writer, at, size int64) error {
-	if err := w.ctx.Err(); err != nil {
-		return err
+// begin begins to store a chunk as soon as less than the bound are under way,
+// and returns the buffer of one that has come to its end.
+func (f *filling) begin(data []byte, at int64) []byte {
+	free := <-f.buffers
+	next := free.written
+	if next == nil {
+		next = make([]byte, cap(data))
 	}
-	buffer := <-w.buffers
-	if buffer == nil {
-		buffer = make([]byte, size)
+	if free.read == nil {
+		free.read = make([]byte, cap(data))
 	}
-	data := buffer[:size]
-	if _, err := io.ReadFull(source, data); err != nil {
-		return fmt.Errorf("read the image at byte %d: %w", at, err)
-	}
-	sum.Write(data)
-	w.group.Go(func() error {
-		defer func() { w.buffers <- buffer }()
-		return w.write(data, at)
+	f.group.Go(func() error {
+		defer func() { f.buffers <- buffers{written: data[:cap(data)], read: free.read} }()
+		return f.store(data, free.read[:len(data)], at)
 	})
-	return nil
+	return next
 }
 
-func (w *writing) write(data []byte, at int64) error {
-	if isZero(data) {
-		return nil
+// store writes a chunk, reads it back and compares. One that is all zero is
+// not written: a new image reads as zeros.
+func (f *filling) store(data, read []byte, at int64) error {
+	if !isZero(data) {
+		if _, err := f.target.WriteAt(data, at); err != nil {
+			return fmt.Errorf("write the image at byte %d: %w", at, err)
+		}
 	}
-	if _, err := w.target.WriteAt(data, at); err != nil {
-		return fmt.Errorf("write the image at byte %d: %w", at, err)
+	n, err := f.target.ReadAt(read, at)
+	if err != nil && (err != io.EOF || n < len(read)) {
+		return fmt.Errorf("read the image back at byte %d: %w", at, err)
 	}
+	if !bytes.Equal(data, read) {
+		return fmt.Errorf("Ceph gave back other bytes at byte %d than were written: look at the health of the cluster and import again: %w", at, volume.ErrUnavailable)
+	}
+	f.stored.Add(int64(len(data)))
 	return nil
 }
 
 func isZero(data []byte) bool {
 	return len(data) == 0 || data[0] == 0 && bytes.Equal(data[1:], data[:len(data)-1])
-}
-
-// readBack reads the image from Ceph in parallel and returns its digest.
-func (i *importing) readBack(ctx context.Context, from io.ReaderAt) (string, error) {
-	size, sum := i.image.Size, sha256.New()
-	slots := make([]slot, min(int64(i.inFlight), (size+chunk-1)/chunk))
-	next := int64(0)
-	begin := func(s *slot) {
-		if next < size {
-			s.read(from, next, min(chunk, size-next))
-			next += chunk
-		}
-	}
-	for n := range slots {
-		begin(&slots[n])
-	}
-	var err error
-	for at := int64(0); at < size && err == nil; at += chunk {
-		s := &slots[at/chunk%int64(len(slots))]
-		if err = errors.Join(s.wait(), ctx.Err()); err == nil {
-			sum.Write(s.data)
-			i.progress(StepVerify, at+int64(len(s.data)), size)
-			begin(s)
-		}
-	}
-	for n := range slots {
-		slots[n].wait()
-	}
-	return text(sum.Sum(nil)), err
-}
-
-// slot is one read under way.
-type slot struct {
-	buffer []byte
-	data   []byte // of buffer, what is being read
-	done   chan error
-}
-
-func (s *slot) read(from io.ReaderAt, at, size int64) {
-	if s.buffer == nil {
-		s.buffer = make([]byte, size)
-	}
-	s.data, s.done = s.buffer[:size], make(chan error, 1)
-	go func(data []byte, done chan<- error) {
-		defer close(done)
-		n, err := from.ReadAt(data, at)
-		if err != nil && (err != io.EOF || n < len(data)) {
-			done <- fmt.Errorf("read the image back at byte %d: %w", at, err)
-		}
-	}(s.data, s.done)
-}
-
-// wait returns the read's answer when it is there; once it has been given,
-// and before any read, nil.
-func (s *slot) wait() error {
-	if s.done == nil {
-		return nil
-	}
-	return <-s.done
 }
