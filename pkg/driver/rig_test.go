@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/container-storage-interface/spec/lib/go/csi"
@@ -52,7 +54,7 @@ type rig struct {
 	csi.NodeClient
 	ceph    *fake.Ceph
 	host    *fake.Host
-	policy  *tenant.Policy
+	policy  atomic.Pointer[tenant.Policy]
 	shelf   shelf
 	metrics *prometheus.Registry
 	logs    *journal
@@ -64,13 +66,11 @@ type setup func(*driver.ControllerOptions, *driver.NodeOptions)
 
 func newRig(t *testing.T, changes ...setup) *rig {
 	t.Helper()
-	policy, err := tenant.Parse([]byte(policyFile))
-	if err != nil {
-		t.Fatal(err)
-	}
-	r := &rig{ceph: fake.NewCeph(), policy: policy, shelf: shelf{}, metrics: prometheus.NewRegistry(), logs: &journal{}}
+	r := &rig{ceph: fake.NewCeph(), shelf: shelf{}, metrics: prometheus.NewRegistry(), logs: &journal{}}
+	r.edit(t, "", "")
 	r.host = fake.NewHost(r.ceph)
 	r.ceph.Allow("acme", userKey, "acme", "public")
+	var err error
 	if r.dir, err = os.MkdirTemp("", "driver"); err != nil {
 		t.Fatal(err)
 	}
@@ -79,12 +79,21 @@ func newRig(t *testing.T, changes ...setup) *rig {
 	return r
 }
 
+// edit brings the policy file into force, with a text replaced.
+func (r *rig) edit(t *testing.T, old, text string) {
+	t.Helper()
+	policy, err := tenant.Parse([]byte(strings.Replace(policyFile, old, text, 1)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.policy.Store(policy)
+}
+
 func (r *rig) serve(t *testing.T, changes []setup) {
 	t.Helper()
-	current := func() *tenant.Policy { return r.policy }
 	metrics := driver.NewMetrics(r.metrics)
-	co := driver.ControllerOptions{Policy: current, Backends: map[volume.Backend]driver.Backend{volume.RBD: rbd.NewProvisioner(r.ceph, r.shelf)}}
-	no := driver.NodeOptions{ID: "node-1", Policy: current, Stager: rbd.NewStager(r.ceph, r.host, r.host, metrics), Mounter: r.host}
+	co := driver.ControllerOptions{Policy: r.policy.Load, Backends: map[volume.Backend]driver.Backend{volume.RBD: rbd.NewProvisioner(r.ceph, r.shelf)}}
+	no := driver.NodeOptions{ID: "node-1", Policy: r.policy.Load, Stager: rbd.NewStager(r.ceph, r.host, r.host, metrics), Mounter: r.host}
 	for _, change := range changes {
 		change(&co, &no)
 	}
@@ -123,7 +132,7 @@ func (r *rig) connect(t *testing.T, endpoint string) {
 
 func (r *rig) place(t *testing.T, namespace string) tenant.Place {
 	t.Helper()
-	at, err := r.policy.Admit(namespace, "")
+	at, err := r.policy.Load().Admit(namespace, "")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,7 +10,6 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/sdp-csi/sdp-csi/pkg/driver"
-	"github.com/sdp-csi/sdp-csi/pkg/tenant"
 	"github.com/sdp-csi/sdp-csi/pkg/volume"
 )
 
@@ -103,12 +102,8 @@ func TestDeleteVolumeOfAGoneTenant(t *testing.T) {
 	r := newRig(t)
 	at := r.place(t, "acme-prod")
 	id := r.create(t, blank("one")).GetVolumeId()
-	policy, err := tenant.Parse([]byte(strings.Replace(policyFile, "name: acme", "name: other", 1)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	*r.policy = *policy
-	_, err = r.ControllerGetVolume(t.Context(), &csi.ControllerGetVolumeRequest{VolumeId: id})
+	r.edit(t, "name: acme", "name: other")
+	_, err := r.ControllerGetVolume(t.Context(), &csi.ControllerGetVolumeRequest{VolumeId: id})
 	wantCode(t, err, codes.NotFound)
 	if _, err := r.DeleteVolume(t.Context(), &csi.DeleteVolumeRequest{VolumeId: id}); err != nil {
 		t.Error(err)
