@@ -154,9 +154,44 @@ func imageID(ioctx *rados.IOContext, name string) (string, error) {
 // RenameImage implements rbd.Images.
 func (c *Cluster) RenameImage(ctx context.Context, at tenant.Place, from, to string) error {
 	err := c.in(ctx, at, func(ioctx *rados.IOContext) error {
-		return librbd.GetImage(ioctx, from).Rename(to)
+		err := librbd.GetImage(ioctx, from).Rename(to)
+		if is(err, syscall.EEXIST) {
+			return finishRename(ioctx, from, to, err)
+		}
+		return err
 	})
 	return about("rename image to "+to, at, from, err)
+}
+
+// The directory of a namespace's images, and what its omap has before names
+// (Ceph's RBD layout).
+const (
+	directoryObject = "rbd_directory"
+	directoryName   = "name_"
+)
+
+// finishRename takes up a rename that was interrupted. librbd gives the image
+// its new name beside the old one, changes the directory, and takes the old
+// name away; a name of another image is taken.
+func finishRename(ioctx *rados.IOContext, from, to string, taken error) error {
+	old, err := imageID(ioctx, from)
+	if err != nil {
+		return err
+	}
+	if found, err := imageID(ioctx, to); err != nil || found != old {
+		return taken
+	}
+	names, err := listKeys(ioctx, directoryObject, directoryName+from, "", 1)
+	if err != nil {
+		return err
+	}
+	if len(names) == 0 || names[0] != directoryName+from {
+		return ioctx.Delete(idPrefix + from)
+	}
+	if err := ioctx.Delete(idPrefix + to); err != nil {
+		return err
+	}
+	return librbd.GetImage(ioctx, from).Rename(to)
 }
 
 // open runs call with an image that is open for writing.

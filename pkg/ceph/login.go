@@ -112,12 +112,7 @@ func (o Options) prepare(l login, key volume.Secret) (*rados.Conn, error) {
 	if err := conn.SetConfigOption("mon_host", l.id.monitors); err != nil {
 		return nil, err
 	}
-	if err := conn.SetConfigOption("key", key.Reveal()); err != nil {
-		return nil, err
-	}
-	// With no argument this does one thing: the options take effect. Else
-	// those of Ceph's log would not, and it would write to standard error.
-	return conn, conn.ParseCmdLineArgs(nil)
+	return conn, conn.SetConfigOption("key", key.Reveal())
 }
 
 // classifyLogin is classify for connecting, where ENOENT and EINVAL are about

@@ -51,8 +51,10 @@ func (o Options) settings() [][2]string {
 		{"client_mount_timeout", seconds(o.ConnectTimeout)},
 		{"rados_mon_op_timeout", seconds(o.MonitorTimeout)},
 		{"rados_osd_op_timeout", seconds(o.OSDTimeout)},
-		// The error is returned, with what was being done; Ceph's own log
-		// would name neither the volume nor the request.
+		// Errors are returned, with what was being done; Ceph's own log would
+		// name neither the volume nor the request. (A refused key makes
+		// libceph-common 16 write one line to standard error all the same,
+		// which names neither key nor user.)
 		{"log_to_stderr", "false"},
 		{"err_to_stderr", "false"},
 		{"log_to_file", "false"},

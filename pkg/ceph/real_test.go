@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"io"
 	"net"
 	"os"
 	"strings"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"github.com/ceph/go-ceph/rados"
+	librbd "github.com/ceph/go-ceph/rbd"
 
 	"github.com/sdp-csi/sdp-csi/pkg/rbd"
 	"github.com/sdp-csi/sdp-csi/pkg/tenant"
@@ -167,6 +169,91 @@ func TestRemoveInterruptedRemoval(t *testing.T) {
 	wants(t, err, volume.ErrNotFound)
 	ok(t, r.RemoveImage(ctx, r.acme, "vol.1"))
 	r.expectClean(t)
+}
+
+func TestInterruptedRename(t *testing.T) {
+	r := newReal(t, Options{})
+	ctx := t.Context()
+	for name, directory := range map[string]string{"before the directory was changed": "vol.1", "after it was": "del.1"} {
+		for does, next := range map[string]func(*testing.T){
+			"renamed": func(t *testing.T) {
+				ok(t, r.RenameImage(ctx, r.acme, "vol.1", "del.1"))
+				_, err := r.ImageID(ctx, r.acme, "vol.1")
+				wants(t, err, volume.ErrNotFound)
+				ok(t, r.CreateImage(ctx, r.acme, "vol.1", 8<<20))
+				wants(t, r.RenameImage(ctx, r.acme, "vol.1", "del.1"), volume.ErrExists)
+			},
+			"removed": func(*testing.T) {},
+		} {
+			t.Run(name+", then "+does, func(t *testing.T) {
+				ok(t, r.CreateImage(ctx, r.acme, directory, 8<<20))
+				ok(t, r.in(ctx, r.acme, func(ioctx *rados.IOContext) error {
+					id, err := readObject(ioctx, idPrefix+directory)
+					return errors.Join(err, ioctx.WriteFull(idPrefix+"vol.1", id), ioctx.WriteFull(idPrefix+"del.1", id))
+				}))
+				next(t)
+				ok(t, r.RemoveImage(ctx, r.acme, "vol.1"))
+				ok(t, r.RemoveImage(ctx, r.acme, "del.1"))
+				r.expectClean(t)
+			})
+		}
+	}
+}
+
+func TestHolderKeepsTheLock(t *testing.T) {
+	r := newReal(t, Options{})
+	ctx := t.Context()
+	ok(t, r.CreateImage(ctx, r.acme, "vol.1", 8<<20))
+	other := NewCluster(Options{})
+	t.Cleanup(other.Close)
+	held, err := other.openImage(ctx, r.acme, "vol.1")
+	ok(t, err)
+	ok(t, held.image.LockAcquire(librbd.LockModeExclusive))
+	wants(t, r.RemoveImage(ctx, r.acme, "vol.1"), volume.ErrInUse)
+	// A holder that speaks librbd does for others what needs the lock.
+	ok(t, r.ResizeImage(ctx, r.acme, "vol.1", 16<<20))
+	ok(t, r.CreateSnapshot(ctx, r.acme, "vol.1", "s"))
+	wants(t, r.CreateSnapshot(ctx, r.acme, "vol.1", "s"), volume.ErrExists)
+	ok(t, r.RemoveSnapshot(ctx, r.acme, "vol.1", "s"))
+	ok(t, held.Close())
+	ok(t, r.RemoveImage(ctx, r.acme, "vol.1"))
+	r.expectClean(t)
+}
+
+func TestImageIO(t *testing.T) {
+	r := newReal(t, Options{})
+	ctx := t.Context()
+	ok(t, r.CreateImage(ctx, r.acme, "golden.g.v1", 16<<20))
+	i, err := r.OpenImage(ctx, r.acme, "golden.g.v1")
+	ok(t, err)
+	done := make(chan error)
+	for part := range 4 {
+		go func() {
+			_, err := i.WriteAt(bytes.Repeat([]byte{byte(part + 1)}, 4<<20), int64(part)<<22)
+			done <- err
+		}()
+	}
+	for range 4 {
+		ok(t, <-done)
+	}
+	ok(t, i.Flush())
+	got := make([]byte, 8<<20)
+	if n, err := i.ReadAt(got, 2<<20); n != len(got) || err != nil || got[0] != 1 || got[len(got)-1] != 3 {
+		t.Errorf("ReadAt = %d, %v, bytes %d … %d", n, err, got[0], got[len(got)-1])
+	}
+	if n, err := i.ReadAt(got, 12<<20); n != 4<<20 || !errors.Is(err, io.EOF) {
+		t.Errorf("ReadAt over the end = %d, %v", n, err)
+	}
+	if _, err := i.WriteAt(got, 12<<20); err == nil {
+		t.Error("a write over the end went through")
+	}
+	ok(t, i.Close())
+	ok(t, i.Close())
+	if _, err := i.ReadAt(got, 0); err == nil {
+		t.Error("a closed image was read")
+	}
+	_, err = r.OpenImage(ctx, r.acme, "golden.g.v2")
+	wants(t, err, volume.ErrNotFound)
 }
 
 func TestNoNamespace(t *testing.T) {
