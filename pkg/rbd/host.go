@@ -14,6 +14,8 @@ type Host interface {
 	// whether it is mounted read-only; volume.ErrNotFound when nothing is.
 	Mounted(ctx context.Context, path string) (Mount, error)
 	// Mount mounts device's file system on path, a directory that it makes.
+	// Mounted there already from that device, with that file system and as
+	// writable, is success; anything else there wraps volume.ErrConflict.
 	// The options are the ones of the file system that keep a read-only mount
 	// from writing to its device (a journal replay, a log recovery).
 	// options are the class's mount options; one that is not known to be
@@ -23,6 +25,7 @@ type Host interface {
 	// same type is left alone; another wraps volume.ErrConflict.
 	Format(ctx context.Context, device, fsType string) error
 	// BindDevice makes the device visible at path, a file that it makes.
+	// Visible there already is success, as for Mount.
 	BindDevice(ctx context.Context, device, path string, readOnly bool) error
 	// Unmount unmounts path, as often as it is mounted, and removes it if it
 	// is a file (one that BindDevice made). A directory, which the CO made,

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"time"
 
 	"github.com/sdp-csi/sdp-csi/pkg/tenant"
 	"github.com/sdp-csi/sdp-csi/pkg/volume"
@@ -53,9 +54,19 @@ func (s *Stager) Stage(ctx context.Context, at tenant.Place, st volume.Stage) er
 		return err
 	}
 	if err := s.show(ctx, rec, st, dev, m.ReadOnly); err != nil {
-		return errors.Join(err, s.release(context.WithoutCancel(ctx), m))
+		return undone(err, s.giveUp(ctx, m))
 	}
 	return nil
+}
+
+// giveUpTime bounds the removal of a mapping that nothing could be made of.
+const giveUpTime = time.Minute
+
+// giveUp releases a mapping, also after the caller has gone.
+func (s *Stager) giveUp(ctx context.Context, m Mapping) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), giveUpTime)
+	defer cancel()
+	return s.release(ctx, m)
 }
 
 func (s *Stager) record(ctx context.Context, at tenant.Place, st volume.Stage) (rec volumeRecord, where Reading, err error) {

@@ -98,15 +98,15 @@ func (h *Host) Format(ctx context.Context, dev, fsType string) error {
 // BindDevice makes a file, then binds the device over it.
 func (h *Host) BindDevice(ctx context.Context, dev, path string, readOnly bool) error {
 	return h.ceph.do(ctx, "BindDevice", path, func() error {
-		if _, err := h.device(dev); err != nil {
-			return err
-		}
 		h.files[path] = true
 		return nil
 	}, func() error { return h.bind(path, rbd.Mount{Device: dev, ReadOnly: readOnly}) })
 }
 
 func (h *Host) bind(path string, m rbd.Mount) error {
+	if _, err := h.device(m.Device); err != nil {
+		return err
+	}
 	if done, err := h.isMounted(path, m); done || err != nil {
 		return err
 	}
