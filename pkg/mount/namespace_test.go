@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"syscall"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -202,6 +203,16 @@ func wantFile(t testing.TB, path string, want []byte) {
 	must(t, err)
 	if !bytes.Equal(have, want) {
 		t.Fatalf("%s has %d bytes that are not what was written", path, len(have))
+	}
+}
+
+// eventually waits for what the kernel, or another process, does in its time.
+func eventually(t testing.TB, what string, done func() bool) {
+	t.Helper()
+	for end := time.Now().Add(time.Minute); !done(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("not so after a minute:", what)
+		}
 	}
 }
 

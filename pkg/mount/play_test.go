@@ -57,8 +57,12 @@ func TestPublishKilled(t *testing.T) {
 		cmd.Env = append(cmd.Env, stagingVariable+"="+w.ext4, targetVariable+"="+target)
 		var said bytes.Buffer
 		cmd.Stderr = &said
+		stdout, err := cmd.StdoutPipe()
+		must(t, err)
 		must(t, cmd.Start())
-		time.Sleep(time.Duration(20+random.IntN(20_000)) * time.Microsecond)
+		_, err = stdout.Read(make([]byte, 1)) // it has begun
+		must(t, err)
+		time.Sleep(time.Duration(random.IntN(5_000)) * time.Microsecond)
 		must(t, cmd.Process.Kill())
 		_ = cmd.Wait() // killed
 		if said.Len() > 0 {
@@ -91,6 +95,7 @@ func play(role string, m *testing.M) int {
 
 func storm(staging, target string) int {
 	h, ctx := NewHost(), context.Background()
+	fmt.Print("begun")
 	for {
 		if err := h.Publish(ctx, publication(staging, target, true)); err != nil {
 			fmt.Fprintln(os.Stderr, err)

@@ -70,7 +70,7 @@ func TestMountReadOnlyDoesNotWrite(t *testing.T) {
 			l, path := formatted(t, fsType, size), filepath.Join(dir, fsType)
 			must(t, h.Mount(t.Context(), l.path, path, fsType, false, nil))
 			must(t, os.WriteFile(filepath.Join(path, "file"), []byte("data"), 0o600))
-			unix.Sync()
+			syncFiles(t, path)
 			dirty := newLoop(t, size, unix.LO_FLAGS_READ_ONLY)
 			if _, err := dirty.backing.ReadFrom(l.backing); err != nil {
 				t.Fatal(err)
@@ -80,6 +80,14 @@ func TestMountReadOnlyDoesNotWrite(t *testing.T) {
 			wants(t, h.Mount(t.Context(), dirty.path, filepath.Join(dir, "rw"), fsType, false, nil), volume.ErrInUse)
 		})
 	}
+}
+
+func syncFiles(t *testing.T, path string) {
+	t.Helper()
+	f, err := os.Open(path)
+	must(t, err)
+	must(t, unix.Syncfs(int(f.Fd())))
+	must(t, f.Close())
 }
 
 func TestMountRefuses(t *testing.T) {

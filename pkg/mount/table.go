@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -66,12 +67,14 @@ func parseTable(data []byte) ([]row, error) {
 // parseRow reads «ID parent major:minor root path flags [tag…] - type source
 // options». An empty source leaves two spaces.
 func parseRow(line string) (r row, ok bool) {
-	head, tail, ok := strings.Cut(line, " - ")
-	if !ok {
+	const fixed = 6 // words before the tags
+	mine := strings.Split(line, " ")
+	if len(mine) < fixed {
 		return row{}, false
 	}
-	mine, theirs := strings.Split(head, " "), strings.Split(tail, " ")
-	if len(mine) < 6 || len(theirs) < 3 {
+	end := slices.Index(mine[fixed:], "-") + fixed
+	theirs := mine[end+1:]
+	if end < fixed || len(theirs) < 3 {
 		return row{}, false
 	}
 	id, err := strconv.Atoi(mine[0])

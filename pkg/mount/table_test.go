@@ -24,6 +24,10 @@ func TestParseTable(t *testing.T) {
 			"7 1 0:6 / /x rw shared:1 master:2 propagate_from:3 - tmpfs  rw",
 			row{id: 7, dev: 6, root: "/", path: "/x", flags: "rw", fsType: "tmpfs", options: "rw"},
 		},
+		"hyphens": {
+			"7 1 0:6 - - - - - - - -",
+			row{id: 7, dev: 6, root: "-", path: "-", flags: "-", fsType: "-", source: "-", options: "-"},
+		},
 		"a minor beyond 255": {
 			"7 1 7:70000 / /x ro - erofs /dev/loop70000 ro",
 			row{id: 7, dev: unix.Mkdev(7, 70000), root: "/", path: "/x", flags: "ro", fsType: "erofs", source: "/dev/loop70000", options: "ro"},
@@ -70,6 +74,7 @@ func escape(s string) string {
 
 func FuzzParseTable(f *testing.F) {
 	f.Add("/mnt", "36 35 254:1 / /mnt rw - ext4 /dev/vda1 rw")
+	f.Add("-", "")
 	f.Add("/a b\\\n#\xff", `1 2 0:1 \ \0 rw - - - - -`)
 	f.Fuzz(func(t *testing.T, path, text string) {
 		_, _ = parseTable([]byte(text))

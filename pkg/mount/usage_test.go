@@ -103,6 +103,7 @@ func TestUsageOfAHungFileSystem(t *testing.T) {
 		})
 	}
 	all.Wait()
+	eventually(t, "a thread waits for the file system", func() bool { return inStatfs(t) > 0 })
 	if n := inStatfs(t); n != 1 {
 		t.Errorf("%d threads wait for the file system, want 1", n)
 	}

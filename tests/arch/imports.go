@@ -22,7 +22,7 @@ func layers() []layer {
 	return []layer{
 		{dir: "pkg/volume"},
 		{dir: "pkg/mount", may: []string{"pkg/volume"}},
-		{dir: "pkg/tenant", may: []string{"pkg/volume"}},
+		{dir: "pkg/tenant", may: []string{"pkg/volume"}, tests: []string{"tests/fake"}},
 		{dir: "pkg/golden", may: []string{"pkg/volume", "pkg/tenant"}, tests: []string{"tests/fake", "tests/realceph", "pkg/rbd", "pkg/ceph"}},
 		{dir: "pkg/rbd", may: low, tests: []string{"tests/fake", "tests/realceph", "pkg/ceph", "pkg/golden"}},
 		{dir: "pkg/cephfs", may: low, tests: []string{"tests/fake", "tests/realceph", "pkg/ceph", "pkg/golden"}},
