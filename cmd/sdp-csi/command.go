@@ -1,0 +1,98 @@
+package main
+
+import (
+	"cmp"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"runtime/debug"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+	"k8s.io/klog/v2"
+)
+
+// errUsage is wrapped by errors of the command line.
+var errUsage = errors.New("wrong usage")
+
+func exitCode(err error) int {
+	if errors.Is(err, errUsage) {
+		return exitUsage
+	}
+	return exitFailed
+}
+
+const long = `sdp-csi is the CSI driver of the shared data plane: it makes volumes, blank or
+as clones of goldens, on Ceph RBD, and shows them to pods.
+
+It runs as a controller, once or as replicas behind leader-electing sidecars,
+and as a node on every machine. The controller reads its key from the file that
+the policy names; a node has no key of its own and uses that of each request.
+
+Its probe is ready when Ceph can be reached: on a controller, when the monitors
+and an OSD of a cluster answer; on a node, when a monitor's port does.
+
+Exit codes: 0 after SIGTERM or Ctrl-C, 1 when it cannot start or serve, 2 for
+wrong usage.`
+
+const example = `  # The controller, beside its sidecars
+  sdp-csi --mode=controller --endpoint=unix:///csi/csi.sock --config=/etc/sdp-csi/config.yaml
+
+  # A node, with the first mapper that its kernel can do
+  sdp-csi --mode=node --endpoint=unix:///csi/csi.sock --node-id="$NODE_NAME"
+
+  # Both on one machine without the kernel's RBD client, with metrics
+  sdp-csi --mode=all --mapper=fuse --metrics-address=127.0.0.1:9808 -v=4`
+
+func newCommand() *cobra.Command {
+	var o options
+	cmd := &cobra.Command{
+		Use: "sdp-csi", Short: "The CSI driver of the shared data plane", Long: long, Example: example,
+		Version: version(), SilenceUsage: true, SilenceErrors: true, Args: noArguments,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := o.check(); err != nil {
+				return err
+			}
+			return serve(cmd.Context(), o)
+		},
+	}
+	cmd.CompletionOptions.DisableDefaultCmd = true
+	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error {
+		return fmt.Errorf("%w: run `sdp-csi --help`: %w", err, errUsage)
+	})
+	o.bind(cmd.Flags())
+	return cmd
+}
+
+func noArguments(_ *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return fmt.Errorf("sdp-csi takes flags only, got %.32q: run `sdp-csi --help`: %w", args[0], errUsage)
+	}
+	return nil
+}
+
+func (o *options) bind(flags *pflag.FlagSet) {
+	flags.StringVar(&o.mode, "mode", modeAll, "what to serve: controller, node or all")
+	flags.StringVar(&o.endpoint, "endpoint", cmp.Or(os.Getenv("CSI_ENDPOINT"), "unix:///csi/csi.sock"), "socket to serve CSI on (environment: CSI_ENDPOINT)")
+	flags.StringVar(&o.config, "config", cmp.Or(os.Getenv("SDP_CONFIG"), "/etc/sdp-csi/config.yaml"), "policy file (environment: SDP_CONFIG); good edits come into force without a restart")
+	flags.StringVar(&o.nodeID, "node-id", "", "name of this node (the host's name)")
+	flags.StringVar(&o.mapper, "mapper", mapperAuto, "how a node makes devices of images: krbd, nbd, fuse, or auto for the first of these that the kernel can do")
+	flags.StringVar(&o.stateDir, "state-dir", "/run/sdp-csi", "directory of the fuse mapper's mounts, the same at each start")
+	flags.Int64Var(&o.maxVolumes, "max-volumes", 0, "how many volumes this node can have (0: what the mapper can do)")
+	flags.StringVar(&o.defaultTenant, "default-tenant", "", "tenant of requests that name no namespace (without one they are refused)")
+	flags.StringVar(&o.metrics, "metrics-address", "", "host:port to serve Prometheus metrics on (none)")
+	logging := flag.NewFlagSet("", flag.ContinueOnError)
+	klog.InitFlags(logging)
+	flags.AddGoFlag(logging.Lookup("v"))
+	flags.AddGoFlag(logging.Lookup("vmodule"))
+}
+
+// version is what the Go tool wrote into the binary.
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok || info.Main.Version == "" {
+		return "unknown"
+	}
+	return info.Main.Version
+}

@@ -1,0 +1,79 @@
+package main
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// The values of --mode.
+const (
+	modeController = "controller"
+	modeNode       = "node"
+	modeAll        = "all"
+)
+
+// maxNodeID is what CSI recommends for a node's name, in bytes.
+const maxNodeID = 128
+
+// options are the flags.
+type options struct {
+	mode, endpoint, config   string
+	nodeID, mapper, stateDir string
+	maxVolumes               int64
+	defaultTenant, metrics   string
+}
+
+func (o *options) controls() bool { return o.mode != modeNode }
+
+func (o *options) mounts() bool { return o.mode != modeController }
+
+// check refuses flags that cannot be meant, and fills in the node's name.
+func (o *options) check() error {
+	switch {
+	case !slices.Contains([]string{modeController, modeNode, modeAll}, o.mode):
+		return fmt.Errorf("--mode cannot be %.32q: use controller, node or all: %w", o.mode, errUsage)
+	case !slices.Contains([]string{mapperAuto, mapperKRBD, mapperNBD, mapperFUSE}, o.mapper):
+		return fmt.Errorf("--mapper cannot be %.32q: use auto, krbd, nbd or fuse: %w", o.mapper, errUsage)
+	case !strings.HasPrefix(o.endpoint, "unix:///"):
+		return fmt.Errorf("--endpoint cannot be %.128q: use unix:///absolute/path: %w", o.endpoint, errUsage)
+	case o.maxVolumes < 0:
+		return fmt.Errorf("--max-volumes cannot be %d: use 0 for what the mapper can do: %w", o.maxVolumes, errUsage)
+	case !filepath.IsAbs(o.stateDir):
+		return fmt.Errorf("--state-dir cannot be %.128q: use an absolute path: %w", o.stateDir, errUsage)
+	}
+	if err := o.checkMetrics(); err != nil {
+		return err
+	}
+	return o.nameNode()
+}
+
+func (o *options) checkMetrics() error {
+	if o.metrics == "" {
+		return nil
+	}
+	if _, _, err := net.SplitHostPort(o.metrics); err != nil {
+		return fmt.Errorf("--metrics-address cannot be %.128q: use host:port, like 127.0.0.1:9808: %w", o.metrics, errUsage)
+	}
+	return nil
+}
+
+func (o *options) nameNode() error {
+	if !o.mounts() {
+		return nil
+	}
+	if o.nodeID == "" {
+		host, err := os.Hostname()
+		if err != nil {
+			return fmt.Errorf("find the host's name, or say it with --node-id: %w", err)
+		}
+		o.nodeID = host
+	}
+	if len(o.nodeID) > maxNodeID {
+		return fmt.Errorf("--node-id has %d bytes, CSI allows %d: %w", len(o.nodeID), maxNodeID, errUsage)
+	}
+	return nil
+}

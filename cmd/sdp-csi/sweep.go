@@ -1,0 +1,57 @@
+package main
+
+import (
+	"context"
+	"time"
+
+	"k8s.io/klog/v2"
+
+	"github.com/sdp-csi/sdp-csi/pkg/tenant"
+)
+
+const (
+	// sweepPatience bounds the sweep of one place.
+	sweepPatience = 10 * time.Minute
+	// sweepPause comes before places are tried again that could not be swept.
+	sweepPause = time.Minute
+)
+
+// sweeper removes what crashes left in a place.
+type sweeper interface {
+	Sweep(ctx context.Context, at tenant.Place) error
+}
+
+// sweepAll sweeps all places, one after the other, beside the controller's
+// requests. Those that fail, because Ceph does not answer, come again until
+// ctx ends.
+func sweepAll(ctx context.Context, s sweeper, places []tenant.Place) {
+	for {
+		if places = sweepOnce(ctx, s, places); len(places) == 0 {
+			return
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(sweepPause):
+		}
+	}
+}
+
+// sweepOnce returns the places that could not be swept.
+func sweepOnce(ctx context.Context, s sweeper, places []tenant.Place) (failed []tenant.Place) {
+	log := klog.FromContext(ctx)
+	for _, at := range places {
+		if err := sweepPlace(ctx, s, at); err != nil {
+			log.Error(err, "sweep", "place", at.String())
+			failed = append(failed, at)
+		}
+	}
+	log.Info("swept what crashes left", "places", len(places)-len(failed), "failed", len(failed))
+	return failed
+}
+
+func sweepPlace(ctx context.Context, s sweeper, at tenant.Place) error {
+	ctx, cancel := context.WithTimeout(ctx, sweepPatience)
+	defer cancel()
+	return s.Sweep(ctx, at)
+}
