@@ -20,12 +20,14 @@ var faults = map[string]fake.Fault{
 }
 
 // eachFault runs a verb with a fault at its first call, its second, and so on
-// until it has no more, each time on what prepare makes.
-func eachFault(t *testing.T, prepare func(*testing.T) *bench, verb func(*bench) error, check func(*bench)) {
+// until it has no more, each time on a new bench that prepare has prepared.
+func eachFault(t *testing.T, prepare func(*bench), verb func(*bench) error, check func(*bench)) {
+	dataA, dataB := data(t, "a", 9000), data(t, "b", 300)
 	for name, fault := range faults {
 		t.Run(name, func(t *testing.T) {
 			for n := 1; ; n++ {
-				b := prepare(t)
+				b := newBenchOf(t, dataA, dataB)
+				prepare(b)
 				b.ceph.Reset(fake.At(n, fault))
 				err := verb(b)
 				if len(b.ceph.Trace()) < n {
@@ -49,15 +51,15 @@ func loadA(b *bench) error {
 	return err
 }
 
-// sealed is all that an import leaves.
-func (b *bench) sealed() []string {
-	fresh := newBench(b.T)
-	fresh.mustLoad(b.a)
-	return fresh.ceph.Contents(fresh.at)
-}
+func nothing(*bench) {}
+
+func loaded(b *bench) { b.mustLoad(b.a) }
 
 func TestImportAfterFault(t *testing.T) {
-	eachFault(t, newBench, loadA, func(b *bench) {
+	fresh := newBench(t)
+	loaded(fresh)
+	want := len(fresh.ceph.Contents(fresh.at))
+	eachFault(t, nothing, loadA, func(b *bench) {
 		if g, err := b.lib.Resolve(context.Background(), b.at, b.ref); err == nil && b.stored(g) != g.Digest {
 			b.Errorf("usable with wrong content: %+v", g)
 		}
@@ -65,8 +67,8 @@ func TestImportAfterFault(t *testing.T) {
 		if b.stored(g) != g.Digest {
 			b.Errorf("sealed with wrong content: %+v", g)
 		}
-		if got, want := len(b.ceph.Contents(b.at)), len(b.sealed()); got != want {
-			b.Errorf("left %q, want %d lines", b.ceph.Contents(b.at), want)
+		if got := b.ceph.Contents(b.at); len(got) != want {
+			b.Errorf("left %q, want %d lines", got, want)
 		}
 		if err := b.delete(); err != nil {
 			b.Error(err)
@@ -77,7 +79,7 @@ func TestImportAfterFault(t *testing.T) {
 // TestOtherImportAfterFault imports other content: it is refused only where
 // the first import came to its end.
 func TestOtherImportAfterFault(t *testing.T) {
-	eachFault(t, newBench, loadA, func(b *bench) {
+	eachFault(t, nothing, loadA, func(b *bench) {
 		_, ready := b.lib.Resolve(context.Background(), b.at, b.ref)
 		g, err := b.load(b.b)
 		if ready == nil {
@@ -91,7 +93,7 @@ func TestOtherImportAfterFault(t *testing.T) {
 }
 
 func TestDeleteAfterFaultOfImport(t *testing.T) {
-	eachFault(t, newBench, loadA, func(b *bench) {
+	eachFault(t, nothing, loadA, func(b *bench) {
 		g, err := b.get()
 		if err != nil {
 			b.want(err, volume.ErrNotFound)
@@ -107,11 +109,6 @@ func TestDeleteAfterFaultOfImport(t *testing.T) {
 }
 
 func TestDeleteAfterFault(t *testing.T) {
-	loaded := func(t *testing.T) *bench {
-		b := newBench(t)
-		b.mustLoad(b.a)
-		return b
-	}
 	eachFault(t, loaded, (*bench).delete, func(b *bench) {
 		if err := b.delete(); err != nil {
 			b.Fatal(err)

@@ -38,6 +38,12 @@ var noon = time.Date(2026, 7, 1, 12, 0, 0, 0, time.UTC)
 
 func newBench(t *testing.T) *bench {
 	t.Helper()
+	return newBenchOf(t, data(t, "a", 5<<20), data(t, "b", 300))
+}
+
+// newBenchOf is newBench with data sets that are there already.
+func newBenchOf(t *testing.T, dataA, dataB string) *bench {
+	t.Helper()
 	policy, err := tenant.Parse([]byte(`
 clusters: [{id: test, monitors: ["127.0.0.1:3300"], pool: rbd}]
 tenants: [{name: acme, namespaces: [acme]}]`))
@@ -49,10 +55,9 @@ tenants: [{name: acme, namespaces: [acme]}]`))
 		t.Fatal(err)
 	}
 	c := fake.NewCeph()
-	b := &bench{T: t, ceph: c, at: at, ref: volume.GoldenRef{Name: "resnet50", Version: "v1"}}
+	b := &bench{T: t, ceph: c, at: at, ref: volume.GoldenRef{Name: "resnet50", Version: "v1"}, a: dataA, b: dataB}
 	// One chunk at a time, so that the n-th call is the same in every run.
 	b.lib = golden.NewLibrary(c, golden.Options{InFlight: 1, Now: func() time.Time { return noon }})
-	b.a, b.b = data(t, "a", 5<<20), data(t, "b", 300)
 	return b
 }
 
