@@ -43,24 +43,40 @@ func readAnswer(command any, answer []byte, out any) error {
 	return nil
 }
 
-// Users implements tenant.Users. The monitors can list all users only, keys
-// included; the keys are not even decoded.
+// Users implements tenant.Users.
 func (c *Cluster) Users(ctx context.Context, at tenant.Place) ([]tenant.User, error) {
+	mine, _, err := c.users(ctx, at)
+	return mine, err
+}
+
+// users are the users of the place's pool, and those that the project made
+// for other pools of the same Ceph. The monitors can list all users only, keys
+// included; the keys are not even decoded.
+func (c *Cluster) users(ctx context.Context, at tenant.Place) (mine, others []tenant.User, err error) {
 	var answer struct {
-		Dump []struct{ Entity string } `json:"auth_dump"`
+		Dump []struct {
+			Entity string
+			Caps   struct{ OSD string }
+		} `json:"auth_dump"`
 	}
 	if err := c.ask(ctx, at, &answer, map[string]any{"prefix": "auth ls"}); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	var users []tenant.User
 	for _, e := range answer.Dump {
 		name, ok := strings.CutPrefix(e.Entity, entityPrefix)
-		if u, ours := tenant.ParseUser(name); ok && ours {
-			users = append(users, u)
+		switch u, ours := tenant.ParseUser(name); {
+		case !ok || !ours:
+		case isOfPool(e.Caps.OSD, at.Pool()):
+			mine = append(mine, u)
+		default:
+			others = append(others, u)
 		}
 	}
-	return users, nil
+	return mine, others, nil
 }
+
+// isOfPool says whether caps that capsOf wrote are about the pool.
+func isOfPool(osd, pool string) bool { return strings.Contains(osd, " pool="+pool+" ") }
 
 // account is a user as the monitors print one.
 type account struct {
@@ -96,7 +112,7 @@ func (c *Cluster) Put(ctx context.Context, u tenant.User, a tenant.Access) error
 		return err
 	case old.Caps.Mon == want.mon && old.Caps.OSD == want.osd:
 		return nil
-	case !strings.Contains(old.Caps.OSD, " pool="+n.pool+" "):
+	case !isOfPool(old.Caps.OSD, n.pool):
 		return fmt.Errorf("user %s is there and belongs to another pool than %s: two clusters of the policy must not be one Ceph with tenants of the same names: %w", u, n.pool, volume.ErrConflict)
 	default:
 		arguments["prefix"] = "auth caps"

@@ -12,14 +12,18 @@ import (
 
 // blockFor is how long a client stays shut out: a year. The default of an
 // hour is as long as a ticket lives, and a node with a stale mapping can live
-// longer.
-const blockFor = 365 * 24 * 3600.0
+// longer. The monitors take a number with a decimal point only.
+const blockFor = json.Number("31536000.0")
 
 // Connected implements tenant.Clients. A client has a session with one
 // monitor, so each monitor is asked.
 func (c *Cluster) Connected(ctx context.Context, at tenant.Place) (map[tenant.User][]string, error) {
 	var dump struct{ Mons []struct{ Name string } }
 	if err := c.ask(ctx, at, &dump, map[string]any{"prefix": "mon dump"}); err != nil {
+		return nil, err
+	}
+	_, others, err := c.users(ctx, at)
+	if err != nil {
 		return nil, err
 	}
 	found := map[tenant.User][]string{}
@@ -31,6 +35,9 @@ func (c *Cluster) Connected(ctx context.Context, at tenant.Place) (map[tenant.Us
 		for _, s := range sessions {
 			s.addTo(found)
 		}
+	}
+	for _, u := range others {
+		delete(found, u)
 	}
 	return found, nil
 }

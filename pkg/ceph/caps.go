@@ -10,10 +10,11 @@ import (
 // caps are a user's capabilities in Ceph's words.
 type caps struct{ mon, osd string }
 
-// The monitors' profiles. `rbd` alone may blocklist one client instance: who
-// maps an image for writing must be able to shut its dead predecessor out.
+// The monitors' rights. Both profiles, rbd-read-only too, may blocklist any
+// one client instance. Who maps an image for writing must be able to shut its
+// dead predecessor out; who only reads gets the cluster's maps and no more.
 const (
-	monReader = "profile rbd-read-only"
+	monReader = "allow service mon r, allow service osd r"
 	monWriter = "profile rbd"
 )
 
@@ -44,6 +45,8 @@ func capsOf(a tenant.Access, n names) caps {
 	switch a.Role {
 	case tenant.Writer:
 		c.mon = monWriter
+		// Making an image looks whether the pool can be overwritten.
+		grants = append(grants, poolInfo(n)...)
 		grants = append(grants, whole(osdWrite, n, a.At.Namespace())...)
 	case tenant.Reader:
 		grants = append(grants, whole(osdRead, n, a.At.Namespace())...)
@@ -53,6 +56,15 @@ func capsOf(a tenant.Access, n names) caps {
 	}
 	c.osd = strings.Join(unique(grants), ", ")
 	return c
+}
+
+// poolInfo grants what RBD notes about the pools as a whole.
+func poolInfo(n names) []string {
+	grants := []string{fmt.Sprintf(`allow r pool=%s namespace="" object_prefix rbd_info`, n.pool)}
+	if n.data != "" {
+		grants = append(grants, fmt.Sprintf(`allow r pool=%s namespace="" object_prefix rbd_info`, n.data))
+	}
+	return grants
 }
 
 // whole grants a namespace of the pool and of the data pool.

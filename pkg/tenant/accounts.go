@@ -15,9 +15,9 @@ type Accounts interface {
 	Namespaces
 }
 
-// Users are the cephx users that this project made in a cluster.
+// Users are the cephx users that this project made.
 type Users interface {
-	// Users returns all of them. at says which cluster.
+	// Users returns all of them that are about the place's pool.
 	Users(ctx context.Context, at Place) ([]User, error)
 	// Put makes the user, or gives the one that is there exactly this access.
 	// A user that belongs to another pool wraps volume.ErrConflict.
@@ -32,7 +32,8 @@ type Users interface {
 // Clients are the connected instances of users.
 type Clients interface {
 	// Connected returns the addresses of the instances that are connected as
-	// users of this project, whether or not the user still exists.
+	// users of this project, whether or not the user still exists. Users that
+	// are about another pool are left out.
 	Connected(ctx context.Context, at Place) (map[User][]string, error)
 	// Block shuts instances out of the cluster, from now on and for longer
 	// than any ticket lives.
