@@ -72,8 +72,7 @@ var meetings = map[string]meeting{
 		prepare: func(w *world) { w.run(w.blank("v")) },
 		outer:   func(w *world) error { return w.from("c", "volume", "v") },
 		inner: func(w *world) error {
-			w.run(w.delete("v"), w.blank("v"))
-			return nil
+			return errors.Join(w.delete("v"), w.blank("v"))
 		},
 		mayNotExist: true,
 	},
@@ -81,8 +80,7 @@ var meetings = map[string]meeting{
 		prepare: func(w *world) { w.run(w.blank("v")) },
 		outer:   func(w *world) error { return w.snapshot("s", "v") },
 		inner: func(w *world) error {
-			w.run(w.delete("v"), w.blank("v"))
-			return nil
+			return errors.Join(w.delete("v"), w.blank("v"))
 		},
 		mayNotExist: true,
 	},
@@ -136,6 +134,37 @@ func (m meeting) all(t *testing.T, outer, inner func(w *world) error) {
 		}
 		w.volumes()
 		w.emptied(fmt.Sprintf("met at effect %d", n))
+	}
+}
+
+// TestCrashBetween lets the process end within a request of a pair, and the
+// other request run before the first one is sent again.
+func TestCrashBetween(t *testing.T) {
+	for name, m := range meetings {
+		t.Run(name, func(t *testing.T) {
+			m.crash(t, m.outer, m.inner)
+			m.crash(t, m.inner, m.outer)
+		})
+	}
+}
+
+func (m meeting) crash(t *testing.T, first, other func(w *world) error) {
+	for n := 1; ; n++ {
+		w := newWorld(t)
+		m.prepare(w)
+		w.ceph.Reset(fake.At(n, fake.Fault{When: fake.After, Crash: true}))
+		if first(w) == nil {
+			return
+		}
+		w.ceph.Restart()
+		for _, err := range []error{other(w), first(w)} {
+			w.checkSentinel(err)
+			if err != nil && !(m.mayNotExist && errors.Is(err, volume.ErrNotFound)) {
+				t.Fatalf("crash after effect %d: %v", n, err)
+			}
+		}
+		w.volumes()
+		w.emptied(fmt.Sprintf("crash after effect %d", n))
 	}
 }
 

@@ -2,6 +2,7 @@ package rbd_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -167,7 +168,7 @@ func (w *world) expect(what string, want []string) {
 }
 
 // volumes returns the volumes that are listed, by their names, and checks that
-// each has an image.
+// each has the image that its record tells of.
 func (w *world) volumes() map[string]volume.Volume {
 	w.t.Helper()
 	all, _, err := w.fresh().List(context.Background(), w.at, "", 1000)
@@ -175,11 +176,21 @@ func (w *world) volumes() map[string]volume.Volume {
 	found := map[string]volume.Volume{}
 	for _, v := range all {
 		found[v.Name] = v
-		if _, err := w.ceph.ImageID(context.Background(), w.at, "vol."+v.ID.Hash); err != nil {
-			w.t.Fatalf("volume %s is listed but has no image: %v", v.Name, err)
-		}
+		w.checkImage(v)
 	}
 	return found
+}
+
+func (w *world) checkImage(v volume.Volume) {
+	w.t.Helper()
+	name := "vol." + v.ID.Hash
+	data, err := w.ceph.ReadRecord(context.Background(), w.at, name)
+	w.must(err)
+	var rec struct{ ImageID string }
+	w.must(json.Unmarshal(data, &rec))
+	if id, err := w.ceph.ImageID(context.Background(), w.at, name); err != nil || id != rec.ImageID {
+		w.t.Fatalf("volume %s is listed with image %s, there is %q, %v", v.Name, rec.ImageID, id, err)
+	}
 }
 
 // checkSentinel fails for errors that callers must not see.
