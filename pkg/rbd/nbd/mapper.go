@@ -121,8 +121,11 @@ func (n *Mapper) add(ctx context.Context, m rbd.Mapping, c volume.Credentials) (
 		return rbd.Device{}, errors.Join(err, n.Unmap(context.WithoutCancel(ctx), m))
 	}
 	found, err := n.find(m)
+	if errors.Is(err, volume.ErrNotFound) {
+		return rbd.Device{}, fmt.Errorf("rbd-nbd has mapped %s, and no device shows it: %w", m.Image, volume.ErrUnavailable)
+	}
 	if err != nil {
-		return rbd.Device{}, fmt.Errorf("rbd-nbd has mapped the image, and no device shows it: %w: %w", errors.Unwrap(err), volume.ErrUnavailable)
+		return rbd.Device{}, err
 	}
 	n.readAhead(ctx, found.Device)
 	return found.Device, nil
