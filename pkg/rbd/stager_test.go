@@ -147,6 +147,20 @@ func TestStageRefuses(t *testing.T) {
 	}
 }
 
+// TestStageFormatsBlankOnly formats what began empty, and nothing that has a
+// source, whatever is in it.
+func TestStageFormatsBlankOnly(t *testing.T) {
+	for name, formats := range map[string]bool{"v": true, "c": false, "g": false} {
+		n := newNode(t)
+		n.run(n.blank("v"), n.from("c", "volume", "v"), n.from("g", "golden", "squad"))
+		n.ceph.Reset(nil)
+		_ = n.stage(name) // what a copy of an empty volume answers is pkg/mount's to say
+		if got := slices.ContainsFunc(n.ceph.Trace(), func(c fake.Call) bool { return c.Port == "Format" }); got != formats {
+			t.Errorf("%s: formatted: %t", name, got)
+		}
+	}
+}
+
 // TestStageNeedsExclusive refuses to write where the mapper lets others write.
 func TestStageNeedsExclusive(t *testing.T) {
 	n := newNode(t)
