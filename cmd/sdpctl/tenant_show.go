@@ -87,6 +87,13 @@ type tenantStanding struct {
 	Granted []string `json:"granted"`
 	// Withdrawn are volumes on goldens whose grant was withdrawn.
 	Withdrawn map[string][]string `json:"withdrawn"`
+	Used      tenantUsage         `json:"used"`
+}
+
+// tenantUsage is what counts against the limits.
+type tenantUsage struct {
+	Volumes int64 `json:"volumes"`
+	Bytes   int64 `json:"bytes"`
 }
 
 func newTenantShowCommand(a *app) *cobra.Command {
@@ -96,11 +103,15 @@ func newTenantShowCommand(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return a.printStanding(at, st)
+			used, err := a.cluster.Used(cmd.Context(), at)
+			if err != nil {
+				return err
+			}
+			return a.printStanding(at, st, tenantUsage(used))
 		})
 }
 
-func (a *app) printStanding(at tenant.Place, st tenant.Standing) error {
+func (a *app) printStanding(at tenant.Place, st tenant.Standing, used tenantUsage) error {
 	policy, err := a.loadPolicy()
 	if err != nil {
 		return err
@@ -108,7 +119,7 @@ func (a *app) printStanding(at tenant.Place, st tenant.Standing) error {
 	row := policy.Row(at)
 	data := tenantStanding{
 		tenantRow: tenantRow{Name: at.Tenant(), Namespaces: orEmpty(row.Namespaces), Goldens: orEmpty(row.Goldens), Limits: rowLimits(policy, row)},
-		Cluster:   at.Cluster().ID, Users: userNames(st.Users), Granted: []string{}, Withdrawn: map[string][]string{},
+		Cluster:   at.Cluster().ID, Users: userNames(st.Users), Granted: []string{}, Withdrawn: map[string][]string{}, Used: used,
 	}
 	for _, ref := range st.Granted {
 		data.Granted = append(data.Granted, ref.String())
@@ -128,6 +139,7 @@ func (s tenantStanding) table() table {
 		{"Users:", orDash(s.Users)},
 		{"Goldens of others:", orDash(s.Granted)},
 		{"Limits:", "volumes " + limitText(s.Limits.Volumes, false) + ", bytes " + limitText(s.Limits.Bytes, true) + ", largest " + limitText(s.Limits.Largest, true)},
+		{"Used:", "volumes " + strconv.FormatInt(s.Used.Volumes, 10) + ", bytes " + bytesText(s.Used.Bytes)},
 	}}
 	names := make([]string, 0, len(s.Withdrawn))
 	for name := range s.Withdrawn {

@@ -21,6 +21,7 @@ import (
 type Cluster struct {
 	connections *connections
 	pings       singleflight.Group
+	quotas      turns
 }
 
 var (

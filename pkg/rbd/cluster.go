@@ -22,6 +22,7 @@ type Cluster interface {
 	Records
 	Images
 	Snapshots
+	Quota
 	// Free returns the bytes that the place's pool can still store.
 	Free(ctx context.Context, at tenant.Place) (int64, error)
 }
@@ -44,6 +45,22 @@ type Records interface {
 	// ListRecords returns up to limit names that begin with prefix and sort
 	// after `after`, in byte order. A name's record may be gone already.
 	ListRecords(ctx context.Context, at tenant.Place, prefix, after string, limit int) ([]string, error)
+}
+
+// Quota counts what the volumes of a place take: each has a share, kept by its
+// name, and their sum is kept with them. One step changes both, so they agree
+// after any crash, and whoever asks reads one sum and lists nothing.
+type Quota interface {
+	// Reserve sets the share of name, a new one or one that is there, unless
+	// the place would exceed its limits (tenant.Place.Limits) by that: then it
+	// wraps volume.ErrNoSpace and tells what is used. A share that gets
+	// smaller is always set.
+	Reserve(ctx context.Context, at tenant.Place, name string, bytes int64) error
+	// Release removes the share of name. Absent is success. No Reserve that
+	// began before takes effect after it.
+	Release(ctx context.Context, at tenant.Place, name string) error
+	// Used returns the sum of the shares.
+	Used(ctx context.Context, at tenant.Place) (tenant.Usage, error)
 }
 
 // Parent is a snapshot to clone: an image of a place, by name.

@@ -59,6 +59,9 @@ func (p *Provisioner) remove(ctx context.Context, at tenant.Place, id volume.ID,
 	if err := p.releaseParent(ctx, at, id, rec.Parent); err != nil {
 		return err
 	}
+	if err := p.cluster.Release(ctx, at, name); err != nil {
+		return err
+	}
 	return p.cluster.RemoveRecord(ctx, at, name)
 }
 

@@ -72,7 +72,8 @@ func (p *Provisioner) plan(ctx context.Context, at, golden tenant.Place, spec vo
 
 // build makes the record and the image. What a failure leaves it removes, or
 // leaves to the next call where it is not sure what there is; the record tells
-// that one.
+// that one. The volume's share of the tenant's quota comes after the record and
+// goes before it, so there is none that nobody would give back.
 func (p *Provisioner) build(ctx context.Context, at tenant.Place, id volume.ID, rec *volumeRecord, o origin) error {
 	if o.parent.Volume != "" && o.parent.Snapshot == "" {
 		rec.Parent.Snapshot = copyPrefix + id.Hash
@@ -80,7 +81,10 @@ func (p *Provisioner) build(ctx context.Context, at tenant.Place, id volume.ID, 
 	if err := p.addRecord(ctx, at, volumePrefix+id.Hash, rec); err != nil {
 		return err
 	}
-	err := p.fill(ctx, at, id, rec, o)
+	err := p.cluster.Reserve(ctx, at, volumePrefix+id.Hash, rec.Capacity)
+	if err == nil {
+		err = p.fill(ctx, at, id, rec, o)
+	}
 	if err == nil || isOpen(err) {
 		return err
 	}
@@ -205,7 +209,7 @@ func (p *Provisioner) Expand(ctx context.Context, at tenant.Place, id volume.ID,
 	if rec.ReadOnly {
 		return volume.Volume{}, fmt.Errorf("volume %s is read-only: it has the size of its source and cannot be expanded: %w", id, volume.ErrInvalid)
 	}
-	if err := p.cluster.ResizeImage(ctx, at, volumePrefix+id.Hash, capacity); err != nil {
+	if err := p.grow(ctx, at, volumePrefix+id.Hash, rec.Capacity, capacity); err != nil {
 		return volume.Volume{}, err
 	}
 	rec.Capacity = capacity
@@ -215,7 +219,26 @@ func (p *Provisioner) Expand(ctx context.Context, at tenant.Place, id volume.ID,
 	return rec.volume(id)
 }
 
-// Free returns the bytes that the place's pool can still store.
+// grow makes an image larger after its share of the quota.
+func (p *Provisioner) grow(ctx context.Context, at tenant.Place, name string, from, to int64) error {
+	if err := p.cluster.Reserve(ctx, at, name, to); err != nil {
+		return err
+	}
+	err := p.cluster.ResizeImage(ctx, at, name, to)
+	if err == nil || isOpen(err) {
+		return err
+	}
+	return undone(err, p.cluster.Reserve(context.WithoutCancel(ctx), at, name, from))
+}
+
+// Free returns the bytes that the place can still get: what its pool can
+// store, or less where the tenant's limits leave less. A place of no tenant
+// stands for the pool.
 func (p *Provisioner) Free(ctx context.Context, at tenant.Place) (int64, error) {
-	return p.cluster.Free(ctx, at)
+	free, err := p.cluster.Free(ctx, at)
+	if err != nil || at.Limits().IsZero() || at.Tenant() == "" {
+		return free, err
+	}
+	used, err := p.cluster.Used(ctx, at)
+	return at.Limits().Left(used, free), err
 }

@@ -8,6 +8,7 @@ import "github.com/sdp-csi/sdp-csi/pkg/volume"
 type Place struct {
 	cluster *Cluster
 	tenant  string
+	limits  Limits
 }
 
 // Cluster returns the cluster's row of the policy. It must not be changed.
@@ -21,6 +22,10 @@ func (p Place) Pool() string { return p.cluster.Pool }
 
 // Namespace returns the tenant's RADOS namespace in the pool.
 func (p Place) Namespace() string { return p.tenant }
+
+// Limits returns what the tenant may have there. A place for giving something
+// up has none.
+func (p Place) Limits() Limits { return p.limits }
 
 // IsZero says that p is nowhere.
 func (p Place) IsZero() bool { return p.cluster == nil }

@@ -52,7 +52,7 @@ func (p *Policy) Open(id volume.ID) (Place, error) {
 	if !ok || !p.knows(id.Tenant) {
 		return Place{}, fmt.Errorf("%s: cluster %s with tenant %s is not in the policy: %w", id, id.Cluster, id.Tenant, volume.ErrNotFound)
 	}
-	return Place{cluster: c, tenant: id.Tenant}, nil
+	return Place{cluster: c, tenant: id.Tenant, limits: p.TenantLimits(id.Tenant)}, nil
 }
 
 // Release returns the place of an ID for giving something up: deleting,
@@ -120,10 +120,10 @@ func (p *Policy) Places() []Place {
 	return all
 }
 
-// Limits returns what the tenant of p may have: its own limits, or the
+// TenantLimits returns what a tenant may have: its own limits, or the
 // defaults.
-func (p *Policy) Limits(at Place) Limits {
-	if t := p.tenants[at.tenant]; t != nil && t.Limits != nil {
+func (p *Policy) TenantLimits(tenant string) Limits {
+	if t := p.tenants[tenant]; t != nil && t.Limits != nil {
 		return *t.Limits
 	}
 	return p.file.Defaults.Limits
@@ -141,9 +141,6 @@ func (p *Policy) Row(at Place) *Tenant {
 	}
 	return row
 }
-
-// TenantLimits is Limits for a tenant by name, of no place.
-func (p *Policy) TenantLimits(name string) Limits { return p.Limits(Place{tenant: name}) }
 
 // ReadOnlyNodes says whether the nodes of the tenant of p get no writing key.
 func (p *Policy) ReadOnlyNodes(at Place) bool {
@@ -164,7 +161,7 @@ func (p *Policy) place(cluster, tenant string) (Place, error) {
 	if err != nil {
 		return Place{}, err
 	}
-	return Place{cluster: c, tenant: tenant}, nil
+	return Place{cluster: c, tenant: tenant, limits: p.TenantLimits(tenant)}, nil
 }
 
 func (p *Policy) cluster(id string) (*Cluster, error) {

@@ -202,8 +202,8 @@ func TestLimitsOf(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := p.Limits(at); got != tt.want || p.ReadOnlyNodes(at) != tt.readOnly {
-			t.Errorf("Limits(%s) = %+v, read-only nodes %t", name, got, p.ReadOnlyNodes(at))
+		if got := at.Limits(); got != tt.want || p.ReadOnlyNodes(at) != tt.readOnly {
+			t.Errorf("Limits of %s: %+v, read-only nodes %t", name, got, p.ReadOnlyNodes(at))
 		}
 	}
 }

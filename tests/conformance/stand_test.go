@@ -77,13 +77,14 @@ func realStand(t *testing.T) stand {
 }
 
 // objects lists the RADOS objects of a place, without those that stay when
-// all images and records are gone, and the index's entries.
+// all images and records are gone, the index's entries and the
+// quota's shares.
 func objects(real *realceph.Ceph, at tenant.Place) []string {
 	var all []string
 	for _, name := range strings.Fields(real.Rados("-p", at.Pool(), "-N", at.Namespace(), "ls")) {
 		switch name {
 		case "rbd_directory", "rbd_info", "rbd_children", "rbd_trash":
-		case "sdp.index":
+		case "sdp.index", "sdp.quota":
 			all = append(all, strings.Fields(real.Rados("-p", at.Pool(), "-N", at.Namespace(), "listomapkeys", name))...)
 		default:
 			all = append(all, name)

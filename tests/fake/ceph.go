@@ -41,6 +41,7 @@ type space struct {
 	index   map[string]bool
 	images  map[string]*image
 	locks   map[string]uint64
+	quota   quota
 }
 
 // NewCeph returns an empty Ceph.
@@ -120,7 +121,7 @@ func (c *Ceph) Free(ctx context.Context, at tenant.Place) (int64, error) {
 }
 
 // Contents lists all that a place holds, one line each and sorted: records,
-// index entries, images with their size, and their snapshots, those in the
+// index entries, shares of the quota, images with their size, and their snapshots, those in the
 // trash as well. A place that nothing was left in has none.
 func (c *Ceph) Contents(at tenant.Place) []string {
 	c.mu.Lock()
@@ -135,6 +136,9 @@ func (c *Ceph) Contents(at tenant.Place) []string {
 	}
 	for name := range s.locks {
 		all = append(all, "lock "+name)
+	}
+	for name, bytes := range s.quota.shares {
+		all = append(all, fmt.Sprintf("share %s %d", name, bytes))
 	}
 	for name, i := range s.images {
 		all = append(all, fmt.Sprintf("image %s %d", name, i.size))

@@ -33,6 +33,7 @@ type scene struct {
 	row     string // of the cluster in the policy file
 
 	a, b, public string // the tenants' names
+	limits       string // of A, in YAML
 	policy       *tenant.Policy
 }
 
@@ -61,6 +62,13 @@ func newScene(t *testing.T) *scene {
 	return s
 }
 
+// second is another process's connection.
+func (s *scene) second() *ceph.Cluster {
+	c := ceph.NewCluster(ceph.Options{})
+	s.t.Cleanup(c.Close)
+	return c
+}
+
 // under puts a policy into force in which A may use the goldens.
 func (s *scene) under(goldens ...string) {
 	s.t.Helper()
@@ -68,8 +76,8 @@ func (s *scene) under(goldens ...string) {
 	for i, g := range goldens {
 		quoted[i] = fmt.Sprintf("%q", g)
 	}
-	text := fmt.Sprintf("clusters: [%s]\ntenants:\n- {name: %s, namespaces: [%[2]s], goldens: [%s]}\n- {name: %s, namespaces: [%[4]s]}\n- {name: %s, namespaces: [%[5]s]}\n",
-		s.row, s.a, strings.Join(quoted, ", "), s.b, s.public)
+	text := fmt.Sprintf("clusters: [%s]\ntenants:\n- {name: %s, namespaces: [%[2]s], goldens: [%s], limits: {%s}}\n- {name: %s, namespaces: [%[5]s]}\n- {name: %s, namespaces: [%[6]s]}\n",
+		s.row, s.a, strings.Join(quoted, ", "), s.limits, s.b, s.public)
 	p, err := tenant.Parse([]byte(text))
 	if err != nil {
 		s.t.Fatalf("%v\n%s", err, text)
