@@ -13,82 +13,103 @@ import (
 
 	"github.com/sdp-csi/sdp-csi/pkg/ceph"
 	"github.com/sdp-csi/sdp-csi/pkg/golden"
-	"github.com/sdp-csi/sdp-csi/pkg/golden/image"
 	"github.com/sdp-csi/sdp-csi/pkg/rbd"
+	"github.com/sdp-csi/sdp-csi/pkg/tenant"
 	"github.com/sdp-csi/sdp-csi/pkg/volume"
 	"github.com/sdp-csi/sdp-csi/tests/realceph"
 )
 
-// TestOnRealCeph takes a golden through its whole life on a real Ceph.
+// life is a golden on a real Ceph.
+type life struct {
+	*testing.T
+	ceph    *ceph.Cluster
+	library *golden.Library
+	at      tenant.Place
+	ref     volume.GoldenRef
+	in      golden.Import
+}
+
+// TestOnRealCeph takes a golden through its whole life.
 func TestOnRealCeph(t *testing.T) {
-	ctx := context.Background()
 	at, err := realceph.Policy(t, "acme").Default("acme", "")
 	if err != nil {
 		t.Fatal(err)
 	}
 	c := ceph.NewCluster(ceph.Options{})
 	t.Cleanup(c.Close)
-	l := golden.NewLibrary(c, golden.Options{})
-	ref := volume.GoldenRef{Name: "model", Version: "v1"}
-	dir := t.TempDir()
-	for name, size := range map[string]int64{"weights": 30 << 20, "labels": 1000} {
-		f, err := os.Create(filepath.Join(dir, name))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := io.CopyN(f, rand.Reader, size); err != nil {
-			t.Fatal(err)
-		}
-		f.Close()
-	}
-	in := golden.Import{Source: image.Source{Path: dir}}
-	stopped, stop := context.WithCancel(ctx)
-	interrupted := in
-	interrupted.Progress = func(_ golden.Step, done, _ int64) {
-		if done > 8<<20 {
-			stop()
-		}
-	}
-	if _, err := l.Import(stopped, at, ref, interrupted); !errors.Is(err, context.Canceled) {
-		t.Fatalf("interrupted import: %v", err)
-	}
-	if _, err := l.Get(ctx, at, ref); !errors.Is(err, volume.ErrNotFound) {
-		t.Errorf("after an interrupted import: %v", err)
-	}
-	g, err := l.Import(ctx, at, ref, in)
+	l := &life{T: t, ceph: c, library: golden.NewLibrary(c, golden.Options{}), at: at, ref: volume.GoldenRef{Name: "model", Version: "v1"}}
+	l.in.Source.Path = t.TempDir()
+	l.random("weights", 30<<20)
+	l.random("labels", 1000)
+	l.interrupt()
+	g, err := l.library.Import(t.Context(), l.at, l.ref, l.in)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if again, err := l.Import(ctx, at, ref, in); err != nil || again != g {
+	if again, err := l.library.Import(t.Context(), l.at, l.ref, l.in); err != nil || again != g {
 		t.Errorf("imported again: %+v, %v", again, err)
 	}
-	parent := rbd.Parent{Place: at, Image: ref.Image(), Snapshot: volume.SealedSnapshot}
-	if err := c.CloneImage(ctx, parent, at, "clone"); err != nil {
-		t.Fatal(err)
-	}
-	clone, err := c.OpenImage(ctx, at, "clone")
+	l.clone(g)
+	l.end()
+}
+
+func (l *life) random(name string, size int64) {
+	f, err := os.Create(filepath.Join(l.in.Source.Path, name))
 	if err != nil {
-		t.Fatal(err)
+		l.Fatal(err)
+	}
+	defer f.Close()
+	if _, err := io.CopyN(f, rand.Reader, size); err != nil {
+		l.Fatal(err)
+	}
+}
+
+// interrupt presses Ctrl-C when an import begins to write.
+func (l *life) interrupt() {
+	ctx, stop := context.WithCancel(l.Context())
+	in := l.in
+	in.Progress = func(golden.Step, int64, int64) { stop() }
+	if _, err := l.library.Import(ctx, l.at, l.ref, in); !errors.Is(err, context.Canceled) {
+		l.Fatalf("interrupted import: %v", err)
+	}
+	if _, err := l.library.Get(l.Context(), l.at, l.ref); !errors.Is(err, volume.ErrNotFound) {
+		l.Errorf("after an interrupted import: %v", err)
+	}
+}
+
+// clone reads the golden through a clone, which keeps it from being deleted.
+func (l *life) clone(g volume.Golden) {
+	parent := rbd.Parent{Place: l.at, Image: l.ref.Image(), Snapshot: volume.SealedSnapshot}
+	if err := l.ceph.CloneImage(l.Context(), parent, l.at, "clone"); err != nil {
+		l.Fatal(err)
+	}
+	clone, err := l.ceph.OpenImage(l.Context(), l.at, "clone")
+	if err != nil {
+		l.Fatal(err)
 	}
 	sum := sha256.New()
 	_, err = io.Copy(sum, io.NewSectionReader(clone, 0, g.DataBytes))
 	clone.Close()
 	if got := "sha256:" + hex.EncodeToString(sum.Sum(nil)); err != nil || got != g.Digest {
-		t.Errorf("the clone has %s, %v, the golden %s", got, err, g.Digest)
+		l.Errorf("the clone has %s, %v, the golden %s", got, err, g.Digest)
 	}
-	if err := l.Delete(ctx, at, ref); !errors.Is(err, volume.ErrInUse) {
-		t.Errorf("delete with a clone: %v", err)
+	if err := l.library.Delete(l.Context(), l.at, l.ref); !errors.Is(err, volume.ErrInUse) {
+		l.Errorf("delete with a clone: %v", err)
 	}
-	if err := c.RemoveImage(ctx, at, "clone"); err != nil {
-		t.Fatal(err)
+	if err := l.ceph.RemoveImage(l.Context(), l.at, "clone"); err != nil {
+		l.Fatal(err)
 	}
-	if err := l.Delete(ctx, at, ref); err != nil {
-		t.Fatal(err)
+}
+
+// end deletes the golden, for good.
+func (l *life) end() {
+	if err := l.library.Delete(l.Context(), l.at, l.ref); err != nil {
+		l.Fatal(err)
 	}
-	if _, err := c.ImageID(ctx, at, ref.Image()); !errors.Is(err, volume.ErrNotFound) {
-		t.Errorf("the image after the deletion: %v", err)
+	if _, err := l.ceph.ImageID(l.Context(), l.at, l.ref.Image()); !errors.Is(err, volume.ErrNotFound) {
+		l.Errorf("the image after the deletion: %v", err)
 	}
-	if _, err := l.Import(ctx, at, ref, in); !errors.Is(err, volume.ErrConflict) {
-		t.Errorf("import under a deleted name: %v", err)
+	if _, err := l.library.Import(l.Context(), l.at, l.ref, l.in); !errors.Is(err, volume.ErrConflict) {
+		l.Errorf("import under a deleted name: %v", err)
 	}
 }

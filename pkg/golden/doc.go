@@ -2,6 +2,6 @@
 // any mount or privilege, written in parallel, read back, sealed, then
 // resolved for new volumes, listed, and at last retired and deleted.
 //
-// It knows Ceph through the port in store.go. It must not import gRPC,
-// go-ceph or any backend.
+// pkg/golden/image makes the images. Ceph it knows through the port in
+// store.go. It must not import gRPC, go-ceph or any backend.
 package golden

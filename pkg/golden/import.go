@@ -46,12 +46,13 @@ func (l *Library) Import(ctx context.Context, at tenant.Place, ref volume.Golden
 		return volume.Golden{}, err
 	}
 	scratch := image.NewScratch(in.Scratch)
-	defer scratch.Close()
+	// What cannot be removed the next import sweeps.
+	defer func() { _ = scratch.Close() }()
 	tree, img, err := in.open(ctx, scratch)
 	if err != nil {
 		return volume.Golden{}, fmt.Errorf("import golden %s: %w", ref, err)
 	}
-	defer tree.Close()
+	defer func() { _ = tree.Close() }()
 	i := &importing{Library: l, at: at, ref: ref, image: img, progress: in.report}
 	if rec.State == volume.GoldenReady {
 		err = i.compare(ctx, rec)
@@ -96,7 +97,7 @@ func (in Import) open(ctx context.Context, scratch *image.Scratch) (*image.Tree,
 	}
 	img, err := image.New(ctx, fsType, tree, scratch)
 	if err != nil {
-		tree.Close()
+		_ = tree.Close()
 		return nil, nil, err
 	}
 	return tree, img, nil

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"sync/atomic"
@@ -135,11 +136,11 @@ func (f *filling) store(data, read []byte, at int64) error {
 		}
 	}
 	n, err := f.target.ReadAt(read, at)
-	if err != nil && (err != io.EOF || n < len(read)) {
+	if err != nil && (!errors.Is(err, io.EOF) || n < len(read)) {
 		return fmt.Errorf("read the image back at byte %d: %w", at, err)
 	}
 	if !bytes.Equal(data, read) {
-		return fmt.Errorf("Ceph gave back other bytes at byte %d than were written: look at the health of the cluster and import again: %w", at, volume.ErrUnavailable)
+		return fmt.Errorf("what Ceph gave back at byte %d is not what was written: look at the health of the cluster and import again: %w", at, volume.ErrUnavailable)
 	}
 	f.stored.Add(int64(len(data)))
 	return nil

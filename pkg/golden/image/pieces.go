@@ -1,6 +1,7 @@
 package image
 
 import (
+	"errors"
 	"fmt"
 	"io"
 
@@ -69,7 +70,7 @@ func (r *pieceReader) content(p []byte) (int, error) {
 	if n > 0 {
 		return n, nil
 	}
-	if err == io.EOF {
+	if errors.Is(err, io.EOF) {
 		err = fmt.Errorf("a file became shorter while it was imported: import again when nobody writes it: %w", volume.ErrConflict)
 	}
 	return 0, local("read a file to import", err)
@@ -99,7 +100,7 @@ func (r *pieceReader) finish() error {
 	if n > 0 {
 		return fmt.Errorf("a file became longer while it was imported: import again when nobody writes it: %w", volume.ErrConflict)
 	}
-	if err == io.EOF {
+	if errors.Is(err, io.EOF) {
 		return nil
 	}
 	return err

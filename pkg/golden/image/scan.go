@@ -2,6 +2,7 @@ package image
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -38,7 +39,7 @@ func scanDirectory(ctx context.Context, dir string, preserve bool) (*Tree, error
 		err = s.directory(ctx, ".", s.tree.root)
 	}
 	if err != nil {
-		root.Close()
+		_ = root.Close()
 		return nil, local("read the directory to import", err)
 	}
 	s.tree.finish()
@@ -48,19 +49,19 @@ func scanDirectory(ctx context.Context, dir string, preserve bool) (*Tree, error
 // scanFile makes a tree of one file, which keeps its name.
 func scanFile(ctx context.Context, path string, preserve bool) (*Tree, error) {
 	// Links are followed here, and only here: the operator named this one.
-	real, err := filepath.EvalSymlinks(path)
+	target, err := filepath.EvalSymlinks(path)
 	if err != nil {
 		return nil, local("open the file to import", err)
 	}
-	root, err := os.OpenRoot(filepath.Dir(real))
+	root, err := os.OpenRoot(filepath.Dir(target))
 	if err != nil {
 		return nil, local("open the file to import", err)
 	}
 	s := &scanner{tree: newTree(), root: root, preserve: preserve, linked: map[inode]*node{}}
 	s.tree.closers = append(s.tree.closers, root)
-	n, err := s.node(ctx, filepath.Base(real))
+	n, err := s.node(ctx, filepath.Base(target))
 	if err != nil {
-		root.Close()
+		_ = root.Close()
 		return nil, err
 	}
 	s.tree.root.add(filepath.Base(path), n)
@@ -189,7 +190,7 @@ func (w *watchedFile) unchanged() error {
 // the one that was looked at.
 func (w *watchedFile) Read(p []byte) (int, error) {
 	n, err := w.File.Read(p)
-	if err == io.EOF {
+	if errors.Is(err, io.EOF) {
 		if changed := w.unchanged(); changed != nil {
 			return n, changed
 		}

@@ -134,7 +134,7 @@ func (s *Scratch) sweep() {
 			continue
 		}
 		if unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB) == nil {
-			os.RemoveAll(dir)
+			_ = os.RemoveAll(dir)
 		}
 		lock.Close()
 	}

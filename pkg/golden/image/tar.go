@@ -37,7 +37,7 @@ func openTarFile(ctx context.Context, name string, preserve bool, scratch *Scrat
 		return nil, local("open the tar to import", err)
 	}
 	var magic [2]byte
-	if n, err := f.ReadAt(magic[:], 0); err != nil && err != io.EOF || n == 2 && isGzip(magic[:]) {
+	if n, err := f.ReadAt(magic[:], 0); err != nil && !errors.Is(err, io.EOF) || n == 2 && isGzip(magic[:]) {
 		defer f.Close()
 		return openTarStream(ctx, f, preserve, scratch, progress)
 	}
@@ -95,7 +95,7 @@ func (u *unpacker) unpack(ctx context.Context) (*Tree, error) {
 		if err == nil {
 			h, err = u.tar.Next()
 		}
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return u.done()
 		}
 		if err == nil {
@@ -104,7 +104,7 @@ func (u *unpacker) unpack(ctx context.Context) (*Tree, error) {
 			err = badTar(err)
 		}
 		if err != nil {
-			u.tree.Close()
+			_ = u.tree.Close()
 			return nil, err
 		}
 	}
@@ -112,7 +112,7 @@ func (u *unpacker) unpack(ctx context.Context) (*Tree, error) {
 
 func (u *unpacker) done() (*Tree, error) {
 	if len(u.tree.root.entries) == 0 {
-		u.tree.Close()
+		_ = u.tree.Close()
 		return nil, fmt.Errorf("the tar is empty: %w", volume.ErrInvalid)
 	}
 	u.tree.finish()
