@@ -38,16 +38,16 @@ func (c *Controller) ControllerExpandVolume(ctx context.Context, r *csi.Controll
 }
 
 func parseExpansion(r *csi.ControllerExpandVolumeRequest) (x expansion, err error) {
-	if x.id, err = volume.ParseID(r.GetVolumeId()); err != nil {
-		return x, err
-	}
 	if x.size, err = parseSize(r.GetCapacityRange()); err != nil {
 		return x, err
 	}
 	if x.size == (volume.Size{}) {
 		return x, fmt.Errorf("the capacity range is missing: name the size to expand to: %w", volume.ErrInvalid)
 	}
-	x.use, err = parseOptional(r.GetVolumeCapability())
+	if x.use, err = parseOptional(r.GetVolumeCapability()); err != nil {
+		return x, err
+	}
+	x.id, err = volume.ParseID(r.GetVolumeId())
 	return x, err
 }
 

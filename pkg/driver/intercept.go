@@ -77,6 +77,6 @@ func logCall(logger klog.Logger, err error, elapsed time.Duration) {
 	case codes.Internal, codes.Unavailable, codes.Unknown, codes.DeadlineExceeded:
 		logger.Error(err, "call", "code", code.String(), "ms", ms)
 	default:
-		logger.V(2).Info("call", "code", code.String(), "ms", ms, "err", err.Error())
+		logger.V(2).Info("call", "code", code.String(), "ms", ms, "err", status.Convert(err).Message())
 	}
 }

@@ -88,10 +88,9 @@ func (n *Node) NodeStageVolume(ctx context.Context, r *csi.NodeStageVolumeReques
 	return &csi.NodeStageVolumeResponse{}, err
 }
 
+// parseStage reads a NodeStageVolume request. As everywhere, what is missing
+// or bad comes before a volume that is not there.
 func parseStage(r *csi.NodeStageVolumeRequest) (st volume.Stage, err error) {
-	if st.ID, err = volume.ParseID(r.GetVolumeId()); err != nil {
-		return st, err
-	}
 	if st.Path, err = parsePath("the staging path", r.GetStagingTargetPath()); err != nil {
 		return st, err
 	}
@@ -100,6 +99,9 @@ func parseStage(r *csi.NodeStageVolumeRequest) (st volume.Stage, err error) {
 		return st, err
 	}
 	st.Block, st.FsType, st.ReadOnly, st.Options = use.block, use.fsType, use.readOnly, use.options
+	if st.ID, err = volume.ParseID(r.GetVolumeId()); err != nil {
+		return st, err
+	}
 	st.Credentials, err = parseCredentials(r.GetSecrets(), st.ReadOnly)
 	return st, err
 }
@@ -187,9 +189,6 @@ func (n *Node) NodePublishVolume(ctx context.Context, r *csi.NodePublishVolumeRe
 func targetsOf(id volume.ID) string { return "the targets of " + id.String() }
 
 func parsePublication(r *csi.NodePublishVolumeRequest) (p volume.Publication, err error) {
-	if p.ID, err = volume.ParseID(r.GetVolumeId()); err != nil {
-		return p, err
-	}
 	if p.Target, err = parsePath("the target path", r.GetTargetPath()); err != nil {
 		return p, err
 	}
@@ -198,6 +197,9 @@ func parsePublication(r *csi.NodePublishVolumeRequest) (p volume.Publication, er
 		return p, err
 	}
 	p.Block, p.ReadOnly, p.Alone = use.block, use.readOnly || r.GetReadonly(), use.alone
+	if p.ID, err = volume.ParseID(r.GetVolumeId()); err != nil {
+		return p, err
+	}
 	p.Staging, err = parseStaged(r.GetStagingTargetPath(), p.Target)
 	return p, err
 }
@@ -235,19 +237,15 @@ func (n *Node) NodeUnpublishVolume(ctx context.Context, r *csi.NodeUnpublishVolu
 // NodeExpandVolume grows the device and the file system of a volume whose
 // image has grown (CSI spec, NodeExpandVolume).
 func (n *Node) NodeExpandVolume(ctx context.Context, r *csi.NodeExpandVolumeRequest) (*csi.NodeExpandVolumeResponse, error) {
-	id, err := volume.ParseID(r.GetVolumeId())
-	if err != nil {
-		return nil, err
-	}
-	path, err := parseShown("the volume path", r.GetVolumePath())
-	if err != nil {
-		return nil, err
-	}
 	size, err := parseSize(r.GetCapacityRange())
 	if err != nil {
 		return nil, err
 	}
 	if _, err := parseOptional(r.GetVolumeCapability()); err != nil {
+		return nil, err
+	}
+	id, path, err := parseShown(r.GetVolumeId(), r.GetVolumePath())
+	if err != nil {
 		return nil, err
 	}
 	at, err := n.policy().Open(id)

@@ -406,3 +406,51 @@ func TestNodeStageKeys(t *testing.T) {
 	_, err = r.NodeStageVolume(t.Context(), writable)
 	wantCode(t, err, codes.OK)
 }
+
+// What is missing is told before a volume that is not there, as csi-sanity
+// wants it.
+func TestNodeMissingFieldsFirst(t *testing.T) {
+	r := newRig(t)
+	use := mounted(multiWriter)
+	const id = "fake-vol-id"
+	for name, do := range map[string]func() error{
+		"stage, no path": func() error {
+			_, err := r.NodeStageVolume(t.Context(), &csi.NodeStageVolumeRequest{VolumeId: id, VolumeCapability: use})
+			return err
+		},
+		"stage, no use": func() error {
+			_, err := r.NodeStageVolume(t.Context(), &csi.NodeStageVolumeRequest{VolumeId: id, StagingTargetPath: "/s"})
+			return err
+		},
+		"publish, no path": func() error {
+			_, err := r.NodePublishVolume(t.Context(), &csi.NodePublishVolumeRequest{VolumeId: id, VolumeCapability: use})
+			return err
+		},
+		"publish, no use": func() error {
+			_, err := r.NodePublishVolume(t.Context(), &csi.NodePublishVolumeRequest{VolumeId: id, TargetPath: "/t"})
+			return err
+		},
+		"unstage, no path": func() error {
+			_, err := r.NodeUnstageVolume(t.Context(), &csi.NodeUnstageVolumeRequest{VolumeId: id})
+			return err
+		},
+		"unpublish, no path": func() error {
+			_, err := r.NodeUnpublishVolume(t.Context(), &csi.NodeUnpublishVolumeRequest{VolumeId: id})
+			return err
+		},
+		"stats, no path": func() error {
+			_, err := r.NodeGetVolumeStats(t.Context(), &csi.NodeGetVolumeStatsRequest{VolumeId: id})
+			return err
+		},
+		"expand, no path": func() error {
+			_, err := r.NodeExpandVolume(t.Context(), &csi.NodeExpandVolumeRequest{VolumeId: id})
+			return err
+		},
+		"stats, no ID": func() error {
+			_, err := r.NodeGetVolumeStats(t.Context(), &csi.NodeGetVolumeStatsRequest{VolumePath: "some/path"})
+			return err
+		},
+	} {
+		t.Run(name, func(t *testing.T) { wantCode(t, do(), codes.InvalidArgument) })
+	}
+}

@@ -16,11 +16,7 @@ import (
 // NodeGetVolumeStats tells how full a volume is (CSI spec,
 // NodeGetVolumeStats).
 func (n *Node) NodeGetVolumeStats(ctx context.Context, r *csi.NodeGetVolumeStatsRequest) (*csi.NodeGetVolumeStatsResponse, error) {
-	id, err := volume.ParseID(r.GetVolumeId())
-	if err != nil {
-		return nil, err
-	}
-	path, err := parseShown("the volume path", r.GetVolumePath())
+	id, path, err := parseShown(r.GetVolumeId(), r.GetVolumePath())
 	if err != nil {
 		return nil, err
 	}
@@ -38,13 +34,20 @@ func (n *Node) NodeGetVolumeStats(ctx context.Context, r *csi.NodeGetVolumeStats
 	return &csi.NodeGetVolumeStatsResponse{Usage: answerUsage(u)}, nil
 }
 
-// parseShown checks a path at which a volume is looked for. A relative one is
-// none of ours, so nothing is there: csi-sanity wants NotFound for it.
-func parseShown(what, path string) (string, error) {
-	if path != "" && !filepath.IsAbs(path) {
-		return "", fmt.Errorf("%s %.256q is not absolute, so no volume is there: %w", what, path, volume.ErrNotFound)
+// parseShown reads a volume and the path at which it is looked for. A relative
+// one is none of ours, so nothing is there: csi-sanity wants NotFound for it.
+func parseShown(text, path string) (id volume.ID, clean string, err error) {
+	if path == "" {
+		return id, "", fmt.Errorf("the volume path is missing: %w", volume.ErrInvalid)
 	}
-	return parsePath(what, path)
+	if id, err = volume.ParseID(text); err != nil {
+		return id, "", err
+	}
+	if !filepath.IsAbs(path) {
+		return id, "", fmt.Errorf("the volume path %.256q is not absolute, so no volume is there: %w", path, volume.ErrNotFound)
+	}
+	clean, err = parsePath("the volume path", path)
+	return id, clean, err
 }
 
 // answerUsage leaves out what the file system does not count.
@@ -62,11 +65,11 @@ func answerUsage(u volume.Usage) []*csi.VolumeUsage {
 // NodeGetVolumeHealth). Without a path, or at a path that the volume has not
 // reached, all that is known is whether the node has it.
 func (n *Node) NodeGetVolumeHealth(ctx context.Context, r *csi.NodeGetVolumeHealthRequest) (*csi.NodeGetVolumeHealthResponse, error) {
-	id, err := volume.ParseID(r.GetVolumeId())
+	paths, err := parseHealthPaths(r)
 	if err != nil {
 		return nil, err
 	}
-	paths, err := parseHealthPaths(r)
+	id, err := volume.ParseID(r.GetVolumeId())
 	if err != nil {
 		return nil, err
 	}
