@@ -9,6 +9,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -36,7 +37,7 @@ type director struct {
 	scene   scene.Scene
 }
 
-func newScene(t *testing.T, c *realceph.Ceph) scene.Scene {
+func newDirector(t *testing.T, c *realceph.Ceph) *director {
 	t.Helper()
 	policy := c.Policy(acme, globex)
 	at, err := policy.Admit(acme, "")
@@ -52,9 +53,10 @@ func newScene(t *testing.T, c *realceph.Ceph) scene.Scene {
 		Records: map[string]rbd.Reading{},
 	}}
 	d.users()
-	d.volumes(d.golden())
+	dir := d.files()
+	d.volumes(d.golden(image.EROFS, dir), d.golden(image.Ext4, dir))
 	d.lock(scene.Locked)
-	return d.scene
+	return d
 }
 
 // users makes a user of each kind, its caps limited to one namespace.
@@ -69,20 +71,28 @@ func (d *director) users() {
 	}
 }
 
-// golden imports files of random bytes, one of several objects and one that
-// ends within a block.
-func (d *director) golden() volume.GoldenRef {
+// files makes files of random bytes, one of several objects and one that ends
+// within a block.
+func (d *director) files() (dir string) {
 	d.t.Helper()
-	dir := d.t.TempDir()
+	dir = d.t.TempDir()
 	for name, size := range map[string]int{"model.bin": 24 << 20, "config/labels.txt": 12345, "empty": 0} {
 		d.file(dir, name, size)
 	}
-	ref := volume.GoldenRef{Tenant: acme, Name: "model", Version: "v1"}
-	g, err := d.library.Import(d.t.Context(), d.at, ref, golden.Import{Source: image.Source{Path: dir}})
+	return dir
+}
+
+// golden imports a directory. The scene's golden is the one with EROFS.
+func (d *director) golden(fsType, dir string) volume.GoldenRef {
+	d.t.Helper()
+	ref := volume.GoldenRef{Tenant: acme, Name: "model", Version: fsType}
+	g, err := d.library.Import(d.t.Context(), d.at, ref, golden.Import{Source: image.Source{Path: dir}, FsType: fsType})
 	if err != nil {
 		d.t.Fatal(err)
 	}
-	d.scene.Golden = scene.Golden{Image: ref.Image(), Snapshot: volume.SealedSnapshot, ImageID: g.ImageID, SnapshotID: g.SnapshotID}
+	if fsType == image.EROFS {
+		d.scene.Golden = scene.Golden{Image: ref.Image(), Snapshot: volume.SealedSnapshot, ImageID: g.ImageID, SnapshotID: g.SnapshotID}
+	}
 	return ref
 }
 
@@ -101,10 +111,12 @@ func (d *director) file(dir, name string, size int) {
 	d.scene.Files[name] = hex.EncodeToString(sum[:])
 }
 
-func (d *director) volumes(ref volume.GoldenRef) {
+func (d *director) volumes(erofs, ext4 volume.GoldenRef) {
 	d.t.Helper()
 	for role, spec := range map[string]volume.Spec{
-		scene.Function: {ReadOnly: true, Source: volume.Source{Golden: ref}},
+		scene.Function: {ReadOnly: true, Source: volume.Source{Golden: erofs}},
+		scene.Journal:  {ReadOnly: true, Source: volume.Source{Golden: ext4}},
+		scene.Copy:     {Source: volume.Source{Golden: ext4}, Size: volume.Size{Required: 256 << 20}},
 		scene.Ext4:     {FsType: "ext4", Size: volume.Size{Required: 64 << 20}},
 		scene.XFS:      {FsType: "xfs", Size: volume.Size{Required: 512 << 20}},
 		scene.Block:    {Block: true, Size: volume.Size{Required: 16 << 20}},
@@ -137,9 +149,41 @@ func (d *director) volume(role string, spec volume.Spec) {
 // hand it over.
 func (d *director) lock(role string) {
 	d.t.Helper()
+	d.ceph.RBD("lock", "add", d.image(role), "elsewhere")
+}
+
+// answer does what the inside asks for, as the controller would.
+func (d *director) answer(verb, role string) string {
+	d.t.Helper()
+	switch image := d.image(role); verb {
+	case scene.Grow:
+		return d.try("resize", "--no-progress", "--size", fmt.Sprint(scene.Grown>>20)+"M", image)
+	case scene.Snap:
+		said := d.try("snap", "create", "--no-progress", image+"@asked")
+		if said == scene.Done {
+			d.ceph.RBD("snap", "rm", "--no-progress", image+"@asked")
+		}
+		return said
+	}
+	return "there is no verb " + verb
+}
+
+// try runs Ceph's program `rbd` and returns Done or its complaint, in a line.
+func (d *director) try(args ...string) string {
+	d.t.Helper()
+	rbd := exec.CommandContext(d.t.Context(), "rbd", append([]string{"-c", d.ceph.Conf()}, args...)...)
+	out, err := rbd.CombinedOutput()
+	if err == nil {
+		return scene.Done
+	}
+	return strings.Join(strings.Fields(fmt.Sprint("refused: ", err, ": ", string(out))), " ")
+}
+
+func (d *director) image(role string) string {
+	d.t.Helper()
 	id, err := volume.ParseID(d.scene.Volumes[role])
 	if err != nil {
 		d.t.Fatal(err)
 	}
-	d.ceph.RBD("lock", "add", d.at.Pool()+"/"+acme+"/vol."+id.Hash, "elsewhere")
+	return d.at.Pool() + "/" + acme + "/vol." + id.Hash
 }

@@ -3,8 +3,11 @@
 package krbd
 
 import (
+	"bufio"
+	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -36,11 +39,16 @@ func TestKernelMapper(t *testing.T) {
 		t.Fatal("SDP_KRBD_VM names no virtual machine: run make test-krbd")
 	}
 	m := machine{dir: dir, run: t.TempDir()}
-	m.give(t, newScene(t, realceph.New(t)))
-	out := m.boot(t)
+	d := newDirector(t, realceph.New(t))
+	m.give(t, d.scene)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	out, err := m.boot(ctx, d.answer)
 	t.Log("\n" + out)
 	passed := regexp.MustCompile(`(?m)^ *--- PASS: `).FindAllString(out, -1)
 	switch {
+	case err != nil:
+		t.Fatal(err)
 	case !strings.Contains(out, "\nPASS\n") || !strings.HasSuffix(out, "\nexit 0\n"):
 		t.Fatal("the checks inside the virtual machine did not all pass")
 	case strings.Contains(out, "--- SKIP"):
@@ -83,29 +91,51 @@ func appendFile(to io.Writer, path string) error {
 	return err
 }
 
-// boot runs the machine until it switches itself off and returns what the
-// payload said. The kernel's console is shown when that is not the whole story.
-func (m machine) boot(t *testing.T) string {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
-	console, payload := filepath.Join(m.run, "console"), filepath.Join(m.run, "payload")
+// boot runs the machine until it switches itself off, and returns what the
+// payload said. When that is not all, the error has what the kernel said.
+func (m machine) boot(ctx context.Context, answer func(verb, volume string) string) (string, error) {
 	qemu := exec.CommandContext(ctx, "qemu-system-x86_64",
 		"-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2", "-m", "1024",
 		"-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
 		"-kernel", filepath.Join(m.dir, "vmlinuz"), "-initrd", filepath.Join(m.run, "initramfs"),
 		"-append", "console=ttyS0 quiet loglevel=5 panic=-1",
 		"-netdev", "user,id=net", "-device", "virtio-net-pci,netdev=net",
-		"-serial", "file:"+console, "-serial", "file:"+payload)
-	said, err := qemu.CombinedOutput()
-	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		"-serial", "file:"+filepath.Join(m.run, "console"),
+		"-chardev", "stdio,id=payload,signal=off", "-serial", "chardev:payload")
+	var complaints bytes.Buffer
+	qemu.Stderr = &complaints
+	in, inErr := qemu.StdinPipe()
+	out, outErr := qemu.StdoutPipe()
+	if err := errors.Join(inErr, outErr, qemu.Start()); err != nil {
+		return "", err
+	}
+	said, err := converse(out, in, answer)
+	err = errors.Join(err, qemu.Wait())
+	if ctx.Err() != nil {
 		err = errors.Join(err, errors.New("the virtual machine hung"))
 	}
-	out, readErr := os.ReadFile(payload)
-	text := strings.ReplaceAll(string(out), "\r\n", "\n")
-	if err = errors.Join(err, readErr); err != nil || !strings.HasSuffix(text, "\nexit 0\n") {
-		kernel, _ := os.ReadFile(console)
-		t.Errorf("QEMU: %v: %s\n--- the kernel's console\n%s", err, said, kernel)
+	if err == nil && strings.Contains(said, "\nexit ") {
+		return said, nil
 	}
-	return text
+	kernel, _ := os.ReadFile(filepath.Join(m.run, "console"))
+	return said, fmt.Errorf("QEMU: %v: %s\n--- the kernel's console\n%s", err, &complaints, kernel)
+}
+
+// converse reads what the payload says to its end and answers what it asks.
+func converse(from io.Reader, to io.Writer, answer func(verb, volume string) string) (string, error) {
+	var said strings.Builder
+	lines := bufio.NewScanner(from)
+	for lines.Scan() {
+		line := strings.TrimRight(lines.Text(), "\r")
+		said.WriteString(line + "\n")
+		question, asks := strings.CutPrefix(line, scene.Ask)
+		if !asks {
+			continue
+		}
+		verb, volume, _ := strings.Cut(question, " ")
+		if _, err := io.WriteString(to, answer(verb, volume)+"\n"); err != nil {
+			return said.String(), err
+		}
+	}
+	return said.String(), lines.Err()
 }

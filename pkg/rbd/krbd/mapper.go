@@ -146,9 +146,18 @@ func (k *Mapper) device(n int) rbd.Device {
 	return rbd.Device{Path: filepath.Join(k.dev, "rbd"+strconv.Itoa(n))}
 }
 
-// Refresh has nothing to do: the kernel watches a writable image's header and
-// resizes its device by itself.
-func (k *Mapper) Refresh(context.Context, rbd.Mapping) error { return nil }
+// Refresh makes the kernel read the image's size. It would hear of a change by
+// itself, some time later, and of one to a read-only mapping never.
+func (k *Mapper) Refresh(_ context.Context, m rbd.Mapping) error {
+	n, err := k.find(m)
+	if err != nil {
+		return err
+	}
+	if err := k.write(filepath.Join(devicesDir, strconv.Itoa(n), "refresh"), "1"); err != nil {
+		return fmt.Errorf("refresh /dev/rbd%d: %w: %w", n, err, volume.ErrUnavailable)
+	}
+	return nil
+}
 
 // Unmap removes m's device.
 func (k *Mapper) Unmap(_ context.Context, m rbd.Mapping) error {

@@ -3,6 +3,7 @@
 package inside
 
 import (
+	"bufio"
 	"bytes"
 	"crypto/rand"
 	"errors"
@@ -10,6 +11,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -32,26 +34,29 @@ func TestAvailable(t *testing.T) {
 }
 
 // TestFunction stages what a function reads, with a key that can only read,
-// twice.
+// twice. An ext4 golden has a journal, which must not be replayed.
 func TestFunction(t *testing.T) {
-	n := newNode(t)
-	for round := range 2 {
-		n.check(fmt.Sprint("round ", round+1), func(n *node) {
-			n.check("stage", func(n *node) { n.stage(scene.Function, scene.Reader, readOnly) })
-			n.check("stage again", func(n *node) { n.stage(scene.Function, scene.Reader, readOnly) })
-			n.check("one device", (*node).hasOneDevice)
-			n.check("read-only in device and mount", (*node).isReadOnlyAll)
-			n.check("read", (*node).readsFiles)
-			n.check("refuse writes on the file system", (*node).refusesFiles)
-			n.check("refuse writes on the device", (*node).refusesBlocks)
-			n.check("a writer's access mode is refused", func(n *node) {
-				n.wants(n.tryStage(scene.Function, scene.Reader, nil), volume.ErrPrecondition)
-			})
-			n.check("keep the key", (*node).keepsKeys)
-			n.check("unstage", func(n *node) { n.unstage(scene.Function); n.isEmpty("unstaged") })
-			n.check("unstage again", func(n *node) { n.unstage(scene.Function) })
-		})
+	for role, fsType := range map[string]string{scene.Function: "erofs", scene.Journal: "ext4"} {
+		for round := range 2 {
+			t.Run(fmt.Sprint(role, " ", round+1), func(t *testing.T) { newNode(t).servesFunction(role, fsType) })
+		}
 	}
+}
+
+func (n *node) servesFunction(role, fsType string) {
+	n.check("stage", func(n *node) { n.stage(role, scene.Reader, readOnly) })
+	n.check("stage again", func(n *node) { n.stage(role, scene.Reader, readOnly) })
+	n.check("one device", (*node).hasOneDevice)
+	n.check("read-only in device and mount", func(n *node) { n.isReadOnlyAll(role, fsType) })
+	n.check("read", func(n *node) { n.readsFiles(role) })
+	n.check("refuse writes on the file system", func(n *node) { n.refusesFiles(role) })
+	n.check("refuse writes on the device", func(n *node) { n.refusesBlocks(role) })
+	n.check("a writer's access mode is refused", func(n *node) {
+		n.wants(n.tryStage(role, scene.Reader, nil), volume.ErrPrecondition)
+	})
+	n.check("keep the key", (*node).keepsKeys)
+	n.check("unstage", func(n *node) { n.unstage(role); n.isEmpty("unstaged") })
+	n.check("unstage again", func(n *node) { n.unstage(role) })
 }
 
 func (n *node) hasOneDevice() {
@@ -62,10 +67,10 @@ func (n *node) hasOneDevice() {
 	}
 }
 
-func (n *node) isReadOnlyAll() {
+func (n *node) isReadOnlyAll(role, fsType string) {
 	n.t.Helper()
-	m := n.device(scene.Function)
-	if !m.ReadOnly || m.FsType != "erofs" {
+	m := n.device(role)
+	if !m.ReadOnly || m.FsType != fsType {
 		n.t.Fatalf("mounted as %+v", m)
 	}
 	f, err := os.Open(m.Device)
@@ -78,22 +83,22 @@ func (n *node) isReadOnlyAll() {
 	}
 }
 
-func (n *node) readsFiles() {
+func (n *node) readsFiles(role string) {
 	n.t.Helper()
 	for name, want := range n.scene.Files {
-		if got, err := digest(filepath.Join(staging(scene.Function), name)); err != nil || got != want {
+		if got, err := digest(filepath.Join(staging(role), name)); err != nil || got != want {
 			n.t.Errorf("%s: digest %s, %v, want %s", name, got, err, want)
 		}
 	}
 }
 
-func (n *node) refusesFiles() {
+func (n *node) refusesFiles(role string) {
 	n.t.Helper()
-	path := filepath.Join(staging(scene.Function), "intruder")
+	path := filepath.Join(staging(role), "intruder")
 	if err := os.WriteFile(path, []byte("x"), 0o600); !errors.Is(err, unix.EROFS) {
 		n.t.Fatalf("a new file: %v", err)
 	}
-	if err := unix.Mount("", staging(scene.Function), "", unix.MS_REMOUNT, ""); err == nil {
+	if err := unix.Mount("", staging(role), "", unix.MS_REMOUNT, ""); err == nil {
 		if err := os.WriteFile(path, []byte("x"), 0o600); err == nil {
 			n.t.Fatal("remounted writable")
 		}
@@ -103,9 +108,9 @@ func (n *node) refusesFiles() {
 // refusesBlocks writes to the device itself, also after an attempt to lift its
 // read-only flag. Some kernels let root do that; the mapping stays read-only
 // all the same.
-func (n *node) refusesBlocks() {
+func (n *node) refusesBlocks(role string) {
 	n.t.Helper()
-	m := n.device(scene.Function)
+	m := n.device(role)
 	if err := writeBlock(m.Device); err == nil {
 		n.t.Fatal("the device took a write")
 	}
@@ -217,6 +222,92 @@ func (n *node) staysBusy(role, file string) {
 	n.wants(n.stager.Unstage(n.t.Context(), n.place(id), id, staging(role)), volume.ErrInUse)
 	n.wants(n.mapper.Unmap(n.t.Context(), n.mapping(role)), volume.ErrInUse)
 	n.hasOneDevice()
+}
+
+// TestCopy stages a writable clone of an ext4 golden: its file system has grown
+// to the clone's size, and what is written stays there.
+func TestCopy(t *testing.T) {
+	n := newNode(t)
+	file := filepath.Join(staging(scene.Copy), "file")
+	content := make([]byte, 1<<20)
+	rand.Read(content)
+	n.check("stage", func(n *node) { n.stage(scene.Copy, scene.Writer, nil) })
+	n.check("read", func(n *node) { n.readsFiles(scene.Copy) })
+	n.check("it is as large as the clone", func(n *node) { n.hasRoom(scene.Copy, 200<<20) })
+	n.check("write", func(n *node) { n.writes(file, content) })
+	n.check("unstage", func(n *node) { n.unstage(scene.Copy); n.isEmpty("unstaged") })
+	n.check("stage once more", func(n *node) { n.stage(scene.Copy, scene.Writer, nil) })
+	n.check("read what was written", func(n *node) { n.reads(file, content) })
+	n.check("unstage once more", func(n *node) { n.unstage(scene.Copy); n.isEmpty("unstaged") })
+}
+
+// hasRoom demands that the file system is at least so large.
+func (n *node) hasRoom(role string, least int64) {
+	n.t.Helper()
+	u, err := n.host.Usage(n.t.Context(), staging(role))
+	if err != nil || u.Total < least {
+		n.t.Fatalf("usage %+v, %v: want at least %d in all", u, err, least)
+	}
+}
+
+// TestWriterHolds: what keeps other writers out, the mapping's lock, keeps out
+// the controller's changes to the image too; they go through once the volume
+// is unstaged, and the next stage shows the new size.
+func TestWriterHolds(t *testing.T) {
+	n := newNode(t)
+	n.check("stage", func(n *node) { n.stage(scene.Ext4, scene.Writer, nil) })
+	for _, verb := range []string{scene.Grow, scene.Snap} {
+		n.check("refused: "+verb, func(n *node) {
+			if said := n.ask(verb, scene.Ext4); !strings.Contains(said, "Read-only file system") {
+				n.t.Fatal(said)
+			}
+		})
+	}
+	n.check("unstage", func(n *node) { n.unstage(scene.Ext4); n.isEmpty("unstaged") })
+	for _, verb := range []string{scene.Grow, scene.Snap} {
+		n.check("done: "+verb, func(n *node) {
+			if said := n.ask(verb, scene.Ext4); said != scene.Done {
+				n.t.Fatal(said)
+			}
+		})
+	}
+	n.check("stage once more", func(n *node) { n.stage(scene.Ext4, scene.Writer, nil) })
+	n.check("it is as large as the image", func(n *node) { n.hasRoom(scene.Ext4, scene.Grown*9/10) })
+	n.check("unstage once more", func(n *node) { n.unstage(scene.Ext4); n.isEmpty("unstaged") })
+}
+
+// TestReaderGrows: a volume that is mapped read-only holds nothing up, and is
+// as large as its image when it was expanded.
+func TestReaderGrows(t *testing.T) {
+	n := newNode(t)
+	n.check("stage", func(n *node) {
+		n.stage(scene.Block, scene.Reader, func(st *volume.Stage) { st.Block, st.ReadOnly = true, true })
+	})
+	n.check("done: "+scene.Grow, func(n *node) {
+		if said := n.ask(scene.Grow, scene.Block); said != scene.Done {
+			n.t.Fatal(said)
+		}
+	})
+	n.check("expand", func(n *node) {
+		id := n.id(scene.Block)
+		if err := n.stager.Expand(n.t.Context(), n.place(id), id, staging(scene.Block)); err != nil {
+			n.t.Fatal(err)
+		}
+		n.hasRoom(scene.Block, scene.Grown)
+	})
+	n.check("unstage", func(n *node) { n.unstage(scene.Block); n.isEmpty("unstaged") })
+}
+
+// ask asks the outside for something and waits for the answer, which comes
+// where the test's output goes.
+func (n *node) ask(verb, role string) string {
+	n.t.Helper()
+	fmt.Printf("\n%s%s %s\n", scene.Ask, verb, role)
+	said, err := bufio.NewReader(os.Stdin).ReadString('\n')
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	return strings.TrimSpace(said)
 }
 
 // TestLocked: a volume whose lock another client holds is refused.

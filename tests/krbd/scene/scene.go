@@ -23,9 +23,9 @@ type Scene struct {
 	// Records are the volumes' records, by record name, as the tenant's
 	// read-only key reads them.
 	Records map[string]rbd.Reading
-	// Golden is the image that the read-only volumes are clones of.
+	// Golden is the image that the volume Function is a clone of.
 	Golden Golden
-	// Files are the digests (sha256, hex) of the golden's files, by path.
+	// Files are the digests (sha256, hex) of the goldens' files, by path.
 	Files map[string]string
 }
 
@@ -50,10 +50,26 @@ const (
 // The volumes of a scene.
 const (
 	Function = "function" // read-only, a clone of the golden
+	Journal  = "journal"  // read-only, a clone of an ext4 golden
+	Copy     = "copy"     // writable, a larger clone of an ext4 golden
 	Ext4     = "ext4"     // blank
 	XFS      = "xfs"      // blank
 	Block    = "block"    // blank
 	Locked   = "locked"   // blank, and another client has its lock
+)
+
+// Ask begins a line by which the inside asks the outside for something: one of
+// the verbs below and a volume. The answer is one line too: Done, or what
+// Ceph said against it.
+const (
+	Ask = "ask "
+	// Grow makes the volume's image Grown bytes large.
+	Grow = "grow"
+	// Snap takes a snapshot of it, which is removed again.
+	Snap = "snap"
+
+	Done  = "done"
+	Grown = 128 << 20
 )
 
 // Write writes s to a file that only its owner can read.
