@@ -81,6 +81,7 @@ func (o *options) bind(flags *pflag.FlagSet) {
 	flags.StringVar(&o.stateDir, "state-dir", "/run/sdp-csi", "directory of the fuse mapper's mounts, the same at each start")
 	flags.Int64Var(&o.maxVolumes, "max-volumes", 0, "how many volumes this node can have (0: what the mapper can do)")
 	flags.StringVar(&o.defaultTenant, "default-tenant", "", "tenant of requests that name no namespace (without one they are refused)")
+	flags.BoolVar(&o.requirePodInfo, "require-pod-info", false, "refuse to publish where the request does not tell the pod's namespace (for Kubernetes, with podInfoOnMount)")
 	flags.StringVar(&o.metrics, "metrics-address", "", "host:port to serve Prometheus metrics on (none)")
 	logging := flag.NewFlagSet("", flag.ContinueOnError)
 	klog.InitFlags(logging)

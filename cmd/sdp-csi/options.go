@@ -25,6 +25,7 @@ type options struct {
 	nodeID, mapper, stateDir string
 	maxVolumes               int64
 	defaultTenant, metrics   string
+	requirePodInfo           bool
 }
 
 func (o *options) controls() bool { return o.mode != modeNode }

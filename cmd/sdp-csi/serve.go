@@ -22,7 +22,9 @@ const reloadEvery = 10 * time.Second
 
 // serve runs the driver until ctx ends.
 func serve(ctx context.Context, o options) error {
-	source, err := tenant.OpenSource(o.config, nil)
+	cluster := ceph.NewCluster(ceph.Options{})
+	defer cluster.Close()
+	source, err := tenant.OpenSource(o.config, o.guard(cluster))
 	if err != nil {
 		return fmt.Errorf("--config: %w", err)
 	}
@@ -30,8 +32,6 @@ func serve(ctx context.Context, o options) error {
 	s := &driver.Server{Metrics: driver.NewMetrics(registry)}
 	ask, beside := dial, []func(context.Context){}
 	if o.controls() {
-		cluster := ceph.NewCluster(ceph.Options{})
-		defer cluster.Close()
 		if err := checkController(source.Policy(), o); err != nil {
 			return err
 		}
@@ -48,7 +48,7 @@ func serve(ctx context.Context, o options) error {
 		}
 	}
 	s.Identity = driver.NewIdentity(version(), o.controls(), reachable(source.Policy, ask))
-	beside = append(beside, func(ctx context.Context) { source.Watch(ctx, reloadEvery, reportPolicy(ctx)) })
+	beside = append(beside, func(ctx context.Context) { source.Watch(ctx, reloadEvery, reportPolicy(ctx, newPolicyGauge(registry))) })
 	return runAll(ctx, beside,
 		func(ctx context.Context) error { return s.Serve(ctx, o.endpoint) },
 		func(ctx context.Context) error { return serveMetrics(ctx, o.metrics, registry) })
@@ -102,7 +102,7 @@ func node(ctx context.Context, policy func() *tenant.Policy, r rbd.Reader, m *dr
 	tidy(ctx, mapper)
 	host := mount.NewHost()
 	return driver.NewNode(driver.NodeOptions{
-		ID: o.nodeID, MaxVolumes: o.maxVolumes, Policy: policy,
+		ID: o.nodeID, MaxVolumes: o.maxVolumes, RequirePodInfo: o.requirePodInfo, Policy: policy,
 		Stager: rbd.NewStager(r, mapper, host, m), Mounter: host,
 	}), nil
 }
@@ -121,17 +121,5 @@ func tidy(ctx context.Context, m named) {
 	defer cancel()
 	if err := s.Sweep(ctx); err != nil {
 		klog.FromContext(ctx).Error(err, "remove what dead mappings left", "mapper", m.name)
-	}
-}
-
-// reportPolicy logs what the policy file's edits do.
-func reportPolicy(ctx context.Context) func(error) {
-	log := klog.FromContext(ctx)
-	return func(err error) {
-		if err != nil {
-			log.Error(err, "the policy file is not good: the last good one stays in force")
-			return
-		}
-		log.Info("the policy file is in force")
 	}
 }

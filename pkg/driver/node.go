@@ -17,6 +17,7 @@ type Node struct {
 	csi.UnimplementedNodeServer
 	id      string
 	limit   int64
+	podInfo bool
 	policy  func() *tenant.Policy
 	stager  Stager
 	mounter Mounter
@@ -30,15 +31,17 @@ type NodeOptions struct {
 	// MaxVolumes overrides how many volumes the node can have; 0: what the
 	// stager says.
 	MaxVolumes int64
-	Policy     func() *tenant.Policy
-	Stager     Stager
-	Mounter    Mounter
+	// RequirePodInfo refuses to publish without the pod's namespace.
+	RequirePodInfo bool
+	Policy         func() *tenant.Policy
+	Stager         Stager
+	Mounter        Mounter
 	Limits
 }
 
 // NewNode returns the node service.
 func NewNode(o NodeOptions) *Node {
-	return &Node{id: o.ID, limit: o.MaxVolumes, policy: o.Policy, stager: o.Stager, mounter: o.Mounter, busy: newInflight(o.operation())}
+	return &Node{id: o.ID, limit: o.MaxVolumes, podInfo: o.RequirePodInfo, policy: o.Policy, stager: o.Stager, mounter: o.Mounter, busy: newInflight(o.operation())}
 }
 
 // nodeCapabilities are what the node advertises.
@@ -175,7 +178,7 @@ func (n *Node) NodePublishVolume(ctx context.Context, r *csi.NodePublishVolumeRe
 	if _, err := policy.Open(p.ID); err != nil {
 		return nil, err
 	}
-	if err := policy.CheckPod(p.ID, r.GetVolumeContext()[podNamespace]); err != nil {
+	if err := n.checkPod(policy, p.ID, r.GetVolumeContext()[podNamespace]); err != nil {
 		return nil, err
 	}
 	err = n.busy.do(ctx, targetsOf(p.ID), func(ctx context.Context) error {
@@ -187,6 +190,15 @@ func (n *Node) NodePublishVolume(ctx context.Context, r *csi.NodePublishVolumeRe
 // targetsOf is the key of all publications of a volume on this node: one may
 // depend on the others.
 func targetsOf(id volume.ID) string { return "the targets of " + id.String() }
+
+// checkPod says whether the pod may have the volume. Kubernetes tells the pod's
+// namespace where the CSIDriver object asks for it; other COs do not.
+func (n *Node) checkPod(policy *tenant.Policy, id volume.ID, namespace string) error {
+	if namespace == "" && n.podInfo {
+		return fmt.Errorf("the request does not tell the pod's namespace: set podInfoOnMount in the CSIDriver object: %w", volume.ErrDenied)
+	}
+	return policy.CheckPod(id, namespace)
+}
 
 func parsePublication(r *csi.NodePublishVolumeRequest) (p volume.Publication, err error) {
 	if p.Target, err = parsePath("the target path", r.GetTargetPath()); err != nil {
