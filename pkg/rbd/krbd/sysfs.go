@@ -37,7 +37,7 @@ func addLine(m rbd.Mapping, user string) (string, error) {
 		snapshot = noSnapshot
 	}
 	for _, word := range append([]string{m.Pool, m.Namespace, m.Image, snapshot, user}, m.Monitors...) {
-		if word == "" || strings.ContainsAny(word, " ,\t\n\x00") {
+		if word == "" || strings.ContainsAny(word, ", \f\n\r\t\v\x00") {
 			return "", fmt.Errorf("%.128q cannot be told to krbd: %w", word, volume.ErrInvalid)
 		}
 	}
