@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"k8s.io/klog/v2"
@@ -27,8 +28,14 @@ func run() int {
 	context.AfterFunc(ctx, stop)
 	cmd := newCommand()
 	if err := cmd.ExecuteContext(ctx); err != nil {
-		fmt.Fprintln(cmd.ErrOrStderr(), "sdp-csi:", err)
+		fmt.Fprintln(cmd.ErrOrStderr(), "sdp-csi:", oneLine(err))
 		return exitCode(err)
 	}
 	return 0
+}
+
+// oneLine is an error's message without line ends: joined errors and what
+// programs print have them.
+func oneLine(err error) string {
+	return strings.Join(strings.FieldsFunc(err.Error(), func(r rune) bool { return r == '\n' }), "; ")
 }

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"time"
 
+	"k8s.io/klog/v2"
+
 	"github.com/sdp-csi/sdp-csi/pkg/ceph"
 	"github.com/sdp-csi/sdp-csi/pkg/rbd"
 	"github.com/sdp-csi/sdp-csi/pkg/rbd/fuse"
@@ -67,4 +69,21 @@ func choose(ctx context.Context, name string, all []named) (named, error) {
 		return named{}, failed[0]
 	}
 	return named{}, fmt.Errorf("this node can do no mapper: %w: %w", errors.Join(failed...), volume.ErrUnsupported)
+}
+
+// tidyPatience bounds the removal of leftovers before the first request.
+const tidyPatience = time.Minute
+
+// tidy lets a mapper that has processes remove what dead ones left. What
+// cannot be removed now is met by the request that needs its place.
+func tidy(ctx context.Context, m named) {
+	s, ok := m.mapper.(interface{ Sweep(context.Context) error })
+	if !ok {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, tidyPatience)
+	defer cancel()
+	if err := s.Sweep(ctx); err != nil {
+		klog.FromContext(ctx).Error(err, "remove what dead mappings left", "mapper", m.name)
+	}
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
 	"k8s.io/klog/v2"
 
@@ -20,106 +21,98 @@ import (
 // reloadEvery is how often the policy file is looked at.
 const reloadEvery = 10 * time.Second
 
+// process is the driver, put together.
+type process struct {
+	options
+	source   *tenant.Source
+	registry *prometheus.Registry
+	server   driver.Server
+	ask      reach                   // what the probe asks a cluster
+	beside   []func(context.Context) // what runs beside the servers and ends with ctx
+}
+
 // serve runs the driver until ctx ends.
 func serve(ctx context.Context, o options) error {
-	cluster := ceph.NewCluster(ceph.Options{})
+	// Both connect when they are first used.
+	cluster, reader := ceph.NewCluster(ceph.Options{}), ceph.NewReader(ceph.Options{})
 	defer cluster.Close()
+	defer reader.Close()
 	source, err := tenant.OpenSource(o.config, o.guard(cluster))
 	if err != nil {
 		return fmt.Errorf("--config: %w", err)
 	}
-	registry := newRegistry()
-	s := &driver.Server{Metrics: driver.NewMetrics(registry)}
-	ask, beside := dial, []func(context.Context){}
+	p := &process{options: o, source: source, registry: newRegistry(), ask: dial}
+	p.server.Metrics = driver.NewMetrics(p.registry)
 	if o.controls() {
-		if err := checkController(source.Policy(), o); err != nil {
+		if err := p.addController(cluster); err != nil {
 			return err
 		}
-		provisioner := rbd.NewProvisioner(cluster, golden.NewLibrary(cluster, golden.Options{}))
-		s.Controller = controller(source.Policy, provisioner, o)
-		ask = cluster.Ping
-		beside = append(beside, func(ctx context.Context) { sweepAll(ctx, provisioner, source.Policy().Places()) })
 	}
 	if o.mounts() {
-		reader := ceph.NewReader(ceph.Options{})
-		defer reader.Close()
-		if s.Node, err = node(ctx, source.Policy, reader, s.Metrics, o); err != nil {
+		if err := p.addNode(ctx, reader); err != nil {
 			return err
 		}
 	}
-	s.Identity = driver.NewIdentity(version(), o.controls(), reachable(source.Policy, ask))
-	beside = append(beside, func(ctx context.Context) { source.Watch(ctx, reloadEvery, reportPolicy(ctx, newPolicyGauge(registry))) })
-	return runAll(ctx, beside,
-		func(ctx context.Context) error { return s.Serve(ctx, o.endpoint) },
-		func(ctx context.Context) error { return serveMetrics(ctx, o.metrics, registry) })
+	p.server.Identity = driver.NewIdentity(version(), o.controls(), reachable(source.Policy, p.ask))
+	return p.run(ctx)
 }
 
-// runAll runs servers until ctx ends or one fails, and beside them what ends
-// with them.
-func runAll(ctx context.Context, beside []func(context.Context), servers ...func(context.Context) error) error {
+// run serves until ctx ends or a server fails.
+func (p *process) run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
-	for _, b := range beside {
+	for _, b := range p.beside {
 		group.Go(func() error { b(ctx); return nil })
 	}
-	for _, s := range servers {
-		group.Go(func() error { return s(ctx) })
-	}
+	report := reportPolicy(ctx, newPolicyGauge(p.registry))
+	group.Go(func() error { p.source.Watch(ctx, reloadEvery, report); return nil })
+	group.Go(func() error { return serveMetrics(ctx, p.metrics, p.registry) })
+	group.Go(func() error { return p.server.Serve(ctx, p.endpoint) })
 	return group.Wait()
 }
 
-func controller(policy func() *tenant.Policy, p *rbd.Provisioner, o options) *driver.Controller {
-	return driver.NewController(driver.ControllerOptions{
-		Policy: policy, DefaultTenant: o.defaultTenant,
-		Backends: map[volume.Backend]driver.Backend{volume.RBD: p},
+func (p *process) addController(cluster *ceph.Cluster) error {
+	if err := checkController(p.source.Policy(), p.defaultTenant); err != nil {
+		return err
+	}
+	provisioner := rbd.NewProvisioner(cluster, golden.NewLibrary(cluster, golden.Options{}))
+	p.server.Controller = driver.NewController(driver.ControllerOptions{
+		Policy: p.source.Policy, DefaultTenant: p.defaultTenant,
+		Backends: map[volume.Backend]driver.Backend{volume.RBD: provisioner},
 	})
+	p.ask = cluster.Ping
+	p.beside = append(p.beside, func(ctx context.Context) { sweepAll(ctx, provisioner, p.source.Policy().Places()) })
+	return nil
 }
 
 // checkController says what a controller lacks before its first request does.
-func checkController(p *tenant.Policy, o options) error {
+func checkController(p *tenant.Policy, defaultTenant string) error {
 	for _, c := range p.Clusters() {
 		if c.User == "" || c.KeyFile == "" {
 			return fmt.Errorf("--config: cluster %s has no user or no keyFile, which a controller needs: %w", c.ID, volume.ErrInvalid)
 		}
 	}
-	if o.defaultTenant == "" {
+	if defaultTenant == "" {
 		return nil
 	}
-	if _, err := p.Default(o.defaultTenant, p.Clusters()[0].ID); err != nil {
+	if _, err := p.Default(defaultTenant, p.Clusters()[0].ID); err != nil {
 		return fmt.Errorf("--default-tenant: %w", err)
 	}
 	return nil
 }
 
-// node returns the node's service. What a killed driver left half made goes
+// addNode adds the node's service. What a killed driver left half made goes
 // before the first request can meet it.
-func node(ctx context.Context, policy func() *tenant.Policy, r rbd.Reader, m *driver.Metrics, o options) (*driver.Node, error) {
-	mapper, err := choose(ctx, o.mapper, mappers(o.stateDir))
+func (p *process) addNode(ctx context.Context, reader *ceph.Reader) error {
+	m, err := choose(ctx, p.mapper, mappers(p.stateDir))
 	if err != nil {
-		return nil, err
+		return err
 	}
-	log := klog.FromContext(ctx)
-	log.Info("mapping images", "mapper", mapper.name, "node", o.nodeID)
-	tidy(ctx, mapper)
+	klog.FromContext(ctx).Info("mapping images", "mapper", m.name, "node", p.nodeID)
+	tidy(ctx, m)
 	host := mount.NewHost()
-	return driver.NewNode(driver.NodeOptions{
-		ID: o.nodeID, MaxVolumes: o.maxVolumes, RequirePodInfo: o.requirePodInfo, Policy: policy,
-		Stager: rbd.NewStager(r, mapper, host, m), Mounter: host,
-	}), nil
-}
-
-// tidyPatience bounds the removal of leftovers before the first request.
-const tidyPatience = time.Minute
-
-// tidy lets a mapper that has processes remove what dead ones left. What
-// cannot be removed now is met by the request that needs its place.
-func tidy(ctx context.Context, m named) {
-	s, ok := m.mapper.(interface{ Sweep(context.Context) error })
-	if !ok {
-		return
-	}
-	ctx, cancel := context.WithTimeout(ctx, tidyPatience)
-	defer cancel()
-	if err := s.Sweep(ctx); err != nil {
-		klog.FromContext(ctx).Error(err, "remove what dead mappings left", "mapper", m.name)
-	}
+	p.server.Node = driver.NewNode(driver.NodeOptions{
+		ID: p.nodeID, MaxVolumes: p.maxVolumes, RequirePodInfo: p.requirePodInfo, Policy: p.source.Policy,
+		Stager: rbd.NewStager(reader, m, host, p.server.Metrics), Mounter: host,
+	})
+	return nil
 }
