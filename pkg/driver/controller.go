@@ -3,6 +3,7 @@ package driver
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/container-storage-interface/spec/lib/go/csi"
@@ -80,12 +81,7 @@ func (c *Controller) backend(b volume.Backend) (Backend, error) {
 
 // kinds returns the backends in a fixed order, for lists.
 func (c *Controller) kinds() []volume.Backend {
-	kinds := make([]volume.Backend, 0, len(c.backends))
-	for b := range c.backends {
-		kinds = append(kinds, b)
-	}
-	slices.Sort(kinds)
-	return kinds
+	return slices.Sorted(maps.Keys(c.backends))
 }
 
 // open finds the backend and place of a volume that is to be used.

@@ -2,7 +2,6 @@ package driver
 
 import (
 	"context"
-	"encoding/base64"
 	"fmt"
 	"strings"
 
@@ -107,44 +106,6 @@ func parseStage(r *csi.NodeStageVolumeRequest) (st volume.Stage, err error) {
 	}
 	st.Credentials, err = parseCredentials(r.GetSecrets(), st.ReadOnly)
 	return st, err
-}
-
-// parseCredentials reads a request's secret. Nothing of it gets into a message.
-func parseCredentials(secrets map[string]string, readOnly bool) (volume.Credentials, error) {
-	user, key := secretFields(secrets, readOnly)
-	c := volume.Credentials{User: secrets[user], Key: volume.Secret(secrets[key])}
-	switch {
-	case c.User == "" || c.Key == "":
-		return volume.Credentials{}, fmt.Errorf("the node-stage secret has no %s or no %s: name the tenant's secret in the class "+
-			"(csi.storage.k8s.io/node-stage-secret-name): %w", user, key, volume.ErrInvalid)
-	case !isUser(c.User):
-		return volume.Credentials{}, fmt.Errorf("%s of the node-stage secret is not a cephx user without «client.» "+
-			"(letters, digits, dots, hyphens and underscores): %w", user, volume.ErrInvalid)
-	case !isKey(c.Key.Reveal()):
-		return volume.Credentials{}, fmt.Errorf("%s of the node-stage secret is not a cephx key in base64, as `ceph auth print-key` gives it: %w", key, volume.ErrInvalid)
-	}
-	return c, nil
-}
-
-// secretFields are the fields to use: the writer's for a stage that may write,
-// where the tenant's nodes have one, else the reader's.
-func secretFields(secrets map[string]string, readOnly bool) (user, key string) {
-	if !readOnly && secrets[tenant.FieldWriterUser] != "" {
-		return tenant.FieldWriterUser, tenant.FieldWriterKey
-	}
-	return tenant.FieldReaderUser, tenant.FieldReaderKey
-}
-
-// isUser keeps out what has a meaning in an option string of the kernel.
-func isUser(s string) bool {
-	return len(s) <= maxField && !strings.HasPrefix(s, "client.") && strings.TrimLeft(s, userLetters) == ""
-}
-
-const userLetters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_"
-
-func isKey(s string) bool {
-	_, err := base64.StdEncoding.Strict().DecodeString(s)
-	return err == nil && len(s) <= maxField && !strings.ContainsAny(s, "\r\n")
 }
 
 // NodeUnstageVolume undoes NodeStageVolume (CSI spec, NodeUnstageVolume).
