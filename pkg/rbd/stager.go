@@ -72,6 +72,9 @@ func (s *Stager) giveUp(ctx context.Context, m Mapping) error {
 func (s *Stager) record(ctx context.Context, at tenant.Place, st volume.Stage) (rec volumeRecord, where Reading, err error) {
 	defer s.steps.Step("record")()
 	name := volumePrefix + st.ID.Hash
+	if st.ID.Backend != volume.RBD {
+		return rec, where, fmt.Errorf("volume %s is not one of backend %s: %w", st.ID, volume.RBD, volume.ErrNotFound)
+	}
 	where, err = s.reader.Read(ctx, at, st.Credentials, name)
 	if err != nil {
 		return rec, where, fmt.Errorf("read the record of volume %s as %s: %w", st.ID, st.Credentials.User, err)

@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
+	"crypto/sha256"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -184,6 +186,44 @@ func (s *scene) in(conn *rados.Conn, namespace string) *rados.IOContext {
 	s.t.Cleanup(ioctx.Destroy)
 	ioctx.SetNamespace(namespace)
 	return ioctx
+}
+
+// contents is all that a tenant has: each object with its size and the digest
+// of its bytes and of its omap, and its users with their keys and caps.
+func (s *scene) contents(name string) string {
+	s.t.Helper()
+	conn, err := rados.NewConnWithUser("admin")
+	must(s.t, err)
+	must(s.t, conn.ReadConfigFile(s.ceph.Conf()))
+	must(s.t, conn.Connect())
+	defer conn.Shutdown()
+	ioctx, err := conn.OpenIOContext(s.place(name).Pool())
+	must(s.t, err)
+	defer ioctx.Destroy()
+	ioctx.SetNamespace(name)
+	var lines []string
+	must(s.t, ioctx.ListObjects(func(object string) { lines = append(lines, object) }))
+	slices.Sort(lines)
+	for i, object := range lines {
+		lines[i] += " " + digest(s.t, ioctx, object)
+	}
+	for _, u := range []tenant.User{{Tenant: name, Role: tenant.Reader, Generation: 1}, {Tenant: name, Role: tenant.Writer, Generation: 1}} {
+		lines = append(lines, s.ceph.Admin("auth", "get", "client."+u.String()))
+	}
+	return strings.Join(lines, "\n")
+}
+
+func digest(t *testing.T, ioctx *rados.IOContext, object string) string {
+	t.Helper()
+	sum := sha256.New()
+	stat, err := ioctx.Stat(object)
+	must(t, err)
+	data := make([]byte, stat.Size)
+	_, err = ioctx.Read(object, data, 0)
+	must(t, err)
+	sum.Write(data)
+	must(t, ioctx.ListOmapValues(object, "", "", 10000, func(key string, value []byte) { fmt.Fprintf(sum, "%q=%q\n", key, value) }))
+	return fmt.Sprintf("%d %x", stat.Size, sum.Sum(nil)[:8])
 }
 
 func (s *scene) keys(name string) tenant.Keys {
