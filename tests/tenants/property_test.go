@@ -1,6 +1,7 @@
 package tenants
 
 import (
+	"flag"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -122,8 +123,7 @@ func TestKeysAreNowhere(t *testing.T) {
 	h := newHouse(s)
 	mine := h.make(creation(s.a, "mine", ""))
 	var said, logged strings.Builder
-	klog.LogToStderr(false)
-	klog.SetOutput(&logged) // klog writes one line at a time
+	logTo(t, &logged)
 	for _, secrets := range []map[string]string{s.keys(s.a).Fields(), s.keys(s.b).Fields(), {"userID": "nobody", "userKey": keys[0]}, {"userID": keys[0], "userKey": "x"}} {
 		for range 5 {
 			_, err := h.server.node.NodeStageVolume(t.Context(), stage(mine, secrets))
@@ -135,7 +135,6 @@ func TestKeysAreNowhere(t *testing.T) {
 	fmt.Fprintf(&said, "%v %+v %#v %s\n", s.keys(s.a), s.keys(s.a), s.keys(s.a), s.keys(s.a).Reader)
 	klog.Flush()
 	klog.SetOutput(io.Discard)
-	klog.LogToStderr(true)
 	if !strings.Contains(logged.String(), "NodeStageVolume") || find(logged.String(), keys) {
 		t.Errorf("the driver's log is empty, or has a key: %s", logged.String())
 	}
@@ -159,6 +158,18 @@ func TestKeysAreNowhere(t *testing.T) {
 			t.Errorf("a key is in %s", path)
 		}
 	}
+}
+
+// logTo makes klog, which writes one line at a time, write all that it can to
+// w, for the rest of the process.
+func logTo(t *testing.T, w io.Writer) {
+	t.Helper()
+	flags := flag.NewFlagSet("", flag.ContinueOnError)
+	klog.InitFlags(flags)
+	for name, value := range map[string]string{"logtostderr": "false", "alsologtostderr": "false", "stderrthreshold": "FATAL", "v": "9"} {
+		must(t, flags.Set(name, value))
+	}
+	klog.SetOutput(w)
 }
 
 // secrets are the keys of all tenants and goldens in force.
