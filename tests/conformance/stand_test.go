@@ -31,6 +31,7 @@ type stand struct {
 	cluster
 	reader       rbd.Reader
 	acme, public tenant.Place
+	slow         bool // a real Ceph
 	// user makes a user that may read the tenant's namespace.
 	user func(name, tenant string) volume.Credentials
 	// leftovers lists all that a place holds.
@@ -66,7 +67,7 @@ func realStand(t *testing.T) stand {
 	c, r := ceph.NewCluster(ceph.Options{}), ceph.NewReader(ceph.Options{})
 	t.Cleanup(c.Close)
 	t.Cleanup(r.Close)
-	s := stand{cluster: c, reader: r, acme: place(t, policy, "acme"), public: place(t, policy, "public")}
+	s := stand{cluster: c, reader: r, slow: true, acme: place(t, policy, "acme"), public: place(t, policy, "public")}
 	s.user = func(name, tenant string) volume.Credentials {
 		name = s.acme.Pool() + "-" + name
 		key := real.User(name, "mon", "profile rbd-read-only", "osd", "profile rbd-read-only pool="+s.acme.Pool()+" namespace="+tenant)
