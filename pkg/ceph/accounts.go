@@ -113,7 +113,7 @@ func (c *Cluster) Put(ctx context.Context, u tenant.User, a tenant.Access) error
 	case old.Caps.Mon == want.mon && old.Caps.OSD == want.osd:
 		return nil
 	case !isOfPool(old.Caps.OSD, n.pool):
-		return fmt.Errorf("user %s is there and belongs to another pool than %s: two clusters of the policy must not be one Ceph with tenants of the same names: %w", u, n.pool, volume.ErrConflict)
+		return fmt.Errorf("user %s is there and belongs to another pool than %s: two clusters of the policy must not be one Ceph with tenants of the same names (if that pool is gone, remove the user with ceph auth rm): %w", u, n.pool, volume.ErrConflict)
 	default:
 		arguments["prefix"] = "auth caps"
 	}

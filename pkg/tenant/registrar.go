@@ -25,8 +25,8 @@ func NewRegistrar(p *Policy, a Accounts, c Catalog, l Ledger) *Registrar {
 	return &Registrar{policy: p, accounts: a, catalog: c, ledger: l}
 }
 
-// Create makes the tenant's namespace and users, those that are not there. It
-// returns the users in force.
+// Create makes the tenant's namespace and users, those that are not there, and
+// the readers of the goldens that it may use. It returns the users in force.
 func (r *Registrar) Create(ctx context.Context, at Place) ([]User, error) {
 	if err := r.accounts.MakeNamespace(ctx, at); err != nil {
 		return nil, fmt.Errorf("make the namespace of tenant %s: %w", at.tenant, err)
@@ -42,6 +42,9 @@ func (r *Registrar) Create(ctx context.Context, at Place) ([]User, error) {
 		}
 	}
 	if err := r.putOwn(ctx, at, s); err != nil {
+		return nil, err
+	}
+	if err := r.makeReaders(ctx, s); err != nil {
 		return nil, err
 	}
 	return r.inForce(s.users, at)

@@ -166,6 +166,21 @@ func TestGrantsAreDownToTheGolden(t *testing.T) {
 	o.wantRights(place("acme"), want...)
 }
 
+// TestReadersAreMadeWhenSomebodyNeedsThem imports first and creates tenants
+// later.
+func TestReadersAreMadeWhenSomebodyNeedsThem(t *testing.T) {
+	o := newOffice(t)
+	r, place := o.under(granting)
+	o.shelf.put("public/resnet50:v1")
+	if err := o.ceph.MakeNamespace(t.Context(), place("public")); err != nil {
+		t.Fatal(err)
+	}
+	o.sync(r, place("public"))
+	o.wantRights(place("public"))
+	o.create(r, place("acme"))
+	o.wantKeys(r, place("acme"), "sdp.golden.public.resnet50.v1.1")
+}
+
 // withdrawn is granting without acme's grant.
 var withdrawn = strings.Replace(granting, `"public/resnet50:v1"`, "", 1)
 

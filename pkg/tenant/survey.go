@@ -112,3 +112,11 @@ func (g shared) image() SharedImage {
 func (g shared) reader() User {
 	return User{Tenant: g.place.tenant, Golden: volume.GoldenRef{Name: g.golden.Ref.Name, Version: g.golden.Ref.Version}}
 }
+
+// needsReader says whether there is a tenant with users whose nodes could use
+// the golden's reader, or there is a reader already.
+func (s survey) needsReader(p *Policy, g shared) bool {
+	return slices.ContainsFunc(s.users, func(u User) bool {
+		return u.kind() == g.reader() || u.isOf(g.place.tenant) || (u.Role != "" && p.maySee(u.Tenant, g.golden.Ref))
+	})
+}

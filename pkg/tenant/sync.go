@@ -23,6 +23,9 @@ func (r *Registrar) Sync(ctx context.Context, at Place) (rotated []volume.Golden
 		return nil, err
 	}
 	for _, g := range s.goldens {
+		if !s.needsReader(r.policy, g) {
+			continue
+		}
 		replaced, err := r.syncReader(ctx, s, g)
 		if err != nil {
 			return nil, fmt.Errorf("reader of golden %s: %w", g.golden.Ref, err)
@@ -46,6 +49,19 @@ func (r *Registrar) syncTenants(ctx context.Context, at Place, s survey) error {
 		done[u.Tenant] = true
 		if err := r.putOwn(ctx, Place{cluster: at.cluster, tenant: u.Tenant}, s); err != nil {
 			return err
+		}
+	}
+	return nil
+}
+
+// makeReaders makes the readers of goldens that had none as yet.
+func (r *Registrar) makeReaders(ctx context.Context, s survey) error {
+	for _, g := range s.goldens {
+		if _, ok := latest(s.users, g.reader()); ok || !s.needsReader(r.policy, g) {
+			continue
+		}
+		if _, err := r.syncReader(ctx, s, g); err != nil {
+			return fmt.Errorf("reader of golden %s: %w", g.golden.Ref, err)
 		}
 	}
 	return nil
