@@ -17,7 +17,7 @@ const fsType = "sdp"
 // What the kernel may ask for at once (docs/adr/0003-fuse-export.md).
 const (
 	maxRequest = 1 << 20 // bytes; the most that FUSE has without a sysctl
-	inFlight   = 64      // requests
+	inFlight   = 32      // requests, two windows of read-ahead
 )
 
 // The kernel drops its hold on a mount a moment after the release of a file.
