@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"runtime/debug"
+	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -78,7 +79,9 @@ func (o *options) bind(flags *pflag.FlagSet) {
 	flags.StringVar(&o.config, "config", cmp.Or(os.Getenv("SDP_CONFIG"), "/etc/sdp-csi/config.yaml"), "policy file (environment: SDP_CONFIG); good edits come into force without a restart")
 	flags.StringVar(&o.nodeID, "node-id", "", "name of this node (the host's name)")
 	flags.StringVar(&o.mapper, "mapper", mapperAuto, "how a node makes devices of images: krbd, nbd, fuse, or auto for the first of these that the kernel can do")
-	flags.StringVar(&o.stateDir, "state-dir", "/run/sdp-csi", "directory of the fuse mapper's mounts, the same at each start")
+	flags.StringVar(&o.stateDir, "state-dir", "/run/sdp-csi", "directory of the goldens' mounts and the fuse mapper's, the same at each start")
+	flags.DurationVar(&o.goldenLinger, "golden-linger", 10*time.Minute, "how long a golden stays mapped after its last volume (0: not at all)")
+	flags.Int64Var(&o.prefetchLimit, "prefetch-limit", 16<<30, "bytes of goldens that this node may hold by prefetching (0: no prefetch)")
 	flags.Int64Var(&o.maxVolumes, "max-volumes", 0, "how many volumes this node can have (0: what the mapper can do)")
 	flags.StringVar(&o.defaultTenant, "default-tenant", "", "tenant of requests that name no namespace (without one they are refused)")
 	flags.BoolVar(&o.requirePodInfo, "require-pod-info", false, "refuse to publish where the request does not tell the pod's namespace (for Kubernetes, with podInfoOnMount)")

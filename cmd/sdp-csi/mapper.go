@@ -74,16 +74,18 @@ func choose(ctx context.Context, name string, all []named) (named, error) {
 // tidyPatience bounds the removal of leftovers before the first request.
 const tidyPatience = time.Minute
 
-// tidy lets a mapper that has processes remove what dead ones left. What
+// tidy lets the mappers that have processes remove what dead ones left. What
 // cannot be removed now is met by the request that needs its place.
-func tidy(ctx context.Context, m named) {
-	s, ok := m.mapper.(interface{ Sweep(context.Context) error })
-	if !ok {
-		return
-	}
+func tidy(ctx context.Context, all []named) {
 	ctx, cancel := context.WithTimeout(ctx, tidyPatience)
 	defer cancel()
-	if err := s.Sweep(ctx); err != nil {
-		klog.FromContext(ctx).Error(err, "remove what dead mappings left", "mapper", m.name)
+	for _, m := range all {
+		s, ok := m.mapper.(interface{ Sweep(context.Context) error })
+		if !ok {
+			continue
+		}
+		if err := s.Sweep(ctx); err != nil {
+			klog.FromContext(ctx).Error(err, "remove what dead mappings left", "mapper", m.name)
+		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 )
 
 // The values of --mode.
@@ -24,6 +25,8 @@ type options struct {
 	mode, endpoint, config   string
 	nodeID, mapper, stateDir string
 	maxVolumes               int64
+	goldenLinger             time.Duration
+	prefetchLimit            int64
 	defaultTenant, metrics   string
 	requirePodInfo           bool
 }
@@ -43,6 +46,10 @@ func (o *options) check() error {
 		return fmt.Errorf("--endpoint cannot be %.128q: use unix:///absolute/path: %w", o.endpoint, errUsage)
 	case o.maxVolumes < 0:
 		return fmt.Errorf("--max-volumes cannot be %d: use 0 for what the mapper can do: %w", o.maxVolumes, errUsage)
+	case o.goldenLinger < 0:
+		return fmt.Errorf("--golden-linger cannot be %s: use 0 to unmap at once: %w", o.goldenLinger, errUsage)
+	case o.prefetchLimit < 0:
+		return fmt.Errorf("--prefetch-limit cannot be %d: use 0 to prefetch nothing: %w", o.prefetchLimit, errUsage)
 	case !filepath.IsAbs(o.stateDir):
 		return fmt.Errorf("--state-dir cannot be %.128q: use an absolute path: %w", o.stateDir, errUsage)
 	}

@@ -108,11 +108,30 @@ func (p *process) addNode(ctx context.Context, reader *ceph.Reader) error {
 		return err
 	}
 	klog.FromContext(ctx).Info("mapping images", "mapper", m.name, "node", p.nodeID)
-	tidy(ctx, m)
+	tidy(ctx, mappers(p.stateDir))
 	host := mount.NewHost()
+	stager := p.stager(reader, m, host)
+	p.beside = append(p.beside, stager.Run)
 	p.server.Node = driver.NewNode(driver.NodeOptions{
 		ID: p.nodeID, MaxVolumes: p.maxVolumes, RequirePodInfo: p.requirePodInfo, Policy: p.source.Policy,
-		Stager: rbd.NewStager(reader, m, host, p.server.Metrics), Mounter: host,
+		Stager: stager, Mounter: host,
 	})
 	return nil
+}
+
+// stager goes on with what was mapped under another --mapper.
+func (p *process) stager(reader *ceph.Reader, m named, host *mount.Host) *rbd.Stager {
+	var others []rbd.Mapper
+	for _, other := range mappers(p.stateDir) {
+		if other.name != m.name {
+			others = append(others, other)
+		}
+	}
+	read := newPrefetchCounter(p.registry)
+	stager := rbd.NewStager(reader, rbd.Kinds(m, others...), host, p.server.Metrics).Share(rbd.Sharing{
+		StateDir: p.stateDir, Node: p.nodeID, Linger: p.goldenLinger, PrefetchLimit: p.prefetchLimit,
+		Observe: func(tenant string, bytes int64) { read.WithLabelValues(tenant).Add(float64(bytes)) },
+	})
+	p.registry.MustRegister(newGoldens(stager))
+	return stager
 }

@@ -27,6 +27,8 @@ const (
 	osdRead  = "allow r class-read"
 	osdData  = "allow r"
 	osdWrite = "allow rwx"
+	// osdLease lets a reader note itself, and no more: not even read.
+	osdLease = "allow w"
 )
 
 // names are how a pool's rights are told to Ceph.
@@ -50,6 +52,7 @@ func capsOf(a tenant.Access, n names) caps {
 		grants = append(grants, whole(osdWrite, n, a.At.Namespace())...)
 	case tenant.Reader:
 		grants = append(grants, whole(osdRead, n, a.At.Namespace())...)
+		grants = append(grants, leaseGrant(n, a.At.Namespace(), ""))
 	}
 	for _, g := range a.Goldens {
 		grants = append(grants, oneImage(g, n, a.Role == "")...)
@@ -89,12 +92,18 @@ func oneImage(g tenant.SharedImage, n names, byName bool) []string {
 		in(osdRead, n.pool, "rbd_object_map."+g.ImageID),
 	}
 	if byName {
-		grants = append(grants, in(osdRead, n.pool, "rbd_id."+g.Name))
+		grants = append(grants, in(osdRead, n.pool, "rbd_id."+g.Name), leaseGrant(n, g.Place.Namespace(), g.ImageID+"."))
 	}
 	if n.data != "" {
 		return append(grants, in(osdData, n.data, fmt.Sprintf("rbd_data.%d.%s.", n.poolID, g.ImageID)))
 	}
 	return append(grants, in(osdData, n.pool, "rbd_data."+g.ImageID+"."))
+}
+
+// leaseGrant lets a reader tell that it reads an image, or any image of the
+// namespace: an open for reading leaves no trace in Ceph.
+func leaseGrant(n names, namespace, image string) string {
+	return fmt.Sprintf("%s pool=%s namespace=%s object_prefix %s%s", osdLease, n.pool, namespace, leasePrefix, image)
 }
 
 func unique(grants []string) []string {

@@ -4,6 +4,9 @@ import (
 	"context"
 	"fmt"
 	"syscall"
+	"time"
+
+	"github.com/ceph/go-ceph/rados"
 
 	"github.com/sdp-csi/sdp-csi/pkg/rbd"
 	"github.com/sdp-csi/sdp-csi/pkg/tenant"
@@ -58,4 +61,35 @@ func (c *connection) read(at tenant.Place, name string) (rbd.Reading, error) {
 		return rbd.Reading{}, classify(err)
 	}
 	return rbd.Reading{Data: data, FSID: c.fsid, PoolID: ioctx.GetPoolID()}, nil
+}
+
+// MayRead implements rbd.Reader. An image's header is what every client of it
+// reads first, and what the caps name it by.
+func (r *Reader) MayRead(ctx context.Context, at tenant.Place, c volume.Credentials, m rbd.Mapping) error {
+	return r.beside(ctx, at, c, m, "look at", func(ioctx *rados.IOContext) error {
+		_, err := ioctx.Stat(headerPrefix + m.ImageID)
+		return err
+	})
+}
+
+// Lease implements rbd.Reader.
+func (r *Reader) Lease(ctx context.Context, at tenant.Place, c volume.Credentials, m rbd.Mapping, node string, until time.Time) error {
+	return r.beside(ctx, at, c, m, "lease", func(ioctx *rados.IOContext) error {
+		return ioctx.SetOmap(leasesOf(m.ImageID), map[string][]byte{node: []byte(until.UTC().Format(time.RFC3339))})
+	})
+}
+
+// beside does something in the namespace of a mapped image.
+func (r *Reader) beside(ctx context.Context, at tenant.Place, c volume.Credentials, m rbd.Mapping, doing string, do func(*rados.IOContext) error) error {
+	err := r.connections.use(ctx, requestLogin(at.Cluster(), c), func(conn *connection) error {
+		ioctx, err := conn.in(at.Pool(), m.Namespace)
+		if is(err, syscall.ENOENT) {
+			return fmt.Errorf("there is no pool %s for this key: %w: %w", at.Pool(), err, volume.ErrDenied)
+		}
+		if err == nil {
+			err = do(ioctx)
+		}
+		return classify(err)
+	})
+	return about(doing, at, m.Namespace+"/"+m.Image, err)
 }

@@ -104,8 +104,26 @@ func parseStage(r *csi.NodeStageVolumeRequest) (st volume.Stage, err error) {
 	if st.ID, err = volume.ParseID(r.GetVolumeId()); err != nil {
 		return st, err
 	}
-	st.Credentials, err = parseCredentials(r.GetSecrets(), st.ReadOnly)
-	return st, err
+	if st.Credentials, err = parseCredentials(r.GetSecrets(), st.ReadOnly); err != nil {
+		return st, err
+	}
+	return st, parseOthers(r.GetSecrets(), &st)
+}
+
+// parseOthers reads the secret's keys that a stage may need besides its own.
+func parseOthers(secrets map[string]string, st *volume.Stage) (err error) {
+	if secrets[tenant.FieldWriterUser] != "" {
+		if st.Writer, err = parseCredentials(secrets, false); err != nil {
+			return err
+		}
+	}
+	st.Goldens = tenant.GoldenReaders(secrets)
+	for ref, c := range st.Goldens {
+		if !isUser(c.User) || !isKey(c.Key.Reveal()) {
+			return fmt.Errorf("the node-stage secret's field of golden %s is not <user>:<key>: %w", ref, volume.ErrInvalid)
+		}
+	}
+	return nil
 }
 
 // NodeUnstageVolume undoes NodeStageVolume (CSI spec, NodeUnstageVolume).

@@ -12,10 +12,11 @@ import (
 // The keys of CreateVolume's parameters. Those of Kubernetes begin with
 // kubernetesPrefix; of them only the PVC's namespace has a meaning here.
 const (
-	paramGolden  = "golden"
-	paramCluster = "cluster"
-	paramShare   = "share"
-	paramBackend = "backend"
+	paramGolden   = "golden"
+	paramCluster  = "cluster"
+	paramShare    = "share"
+	paramPrefetch = "prefetch"
+	paramBackend  = "backend"
 
 	kubernetesPrefix = "csi.storage.k8s.io/"
 	paramNamespace   = kubernetesPrefix + "pvc/namespace"
@@ -28,13 +29,14 @@ type parameters struct {
 	cluster   string
 	golden    volume.GoldenRef // zero: none
 	share     volume.Share
+	prefetch  volume.Prefetch
 	backend   volume.Backend
 }
 
 // parseParameters reads them in the order of their keys, so that of several
 // faults the same one is always named.
 func parseParameters(m map[string]string) (parameters, error) {
-	p := parameters{share: volume.ShareNode, backend: volume.RBD}
+	p := parameters{share: volume.ShareNode, prefetch: volume.PrefetchNone, backend: volume.RBD}
 	if err := checkMap("parameters", m); err != nil {
 		return parameters{}, err
 	}
@@ -58,6 +60,9 @@ func (p *parameters) set(key, value string) (err error) {
 	case key == paramShare:
 		p.share = volume.Share(value)
 		err = oneOf(key, value, string(volume.ShareNode), string(volume.ShareClone))
+	case key == paramPrefetch:
+		p.prefetch = volume.Prefetch(value)
+		err = oneOf(key, value, string(volume.PrefetchNone), string(volume.PrefetchMetadata), string(volume.PrefetchAll))
 	case key == paramBackend:
 		p.backend = volume.Backend(value)
 		err = oneOf(key, value, string(volume.RBD))
@@ -77,7 +82,7 @@ func oneOf(key, value string, allowed ...string) error {
 }
 
 func unknownParameter(key string) error {
-	known := []string{paramBackend, paramCluster, paramGolden, paramShare}
+	known := []string{paramBackend, paramCluster, paramGolden, paramPrefetch, paramShare}
 	return fmt.Errorf("parameter %.64q is not known: did you mean %q? Known are %s: %w",
 		key, nearest(key, known), strings.Join(known, ", "), volume.ErrInvalid)
 }

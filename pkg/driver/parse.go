@@ -148,7 +148,7 @@ func refuseMutable(m map[string]string) error {
 // complete puts the parts together. A dataSource wins over the class's golden.
 func (c *creation) complete(use usage) {
 	c.spec.ReadOnly, c.spec.Block, c.spec.FsType = use.readOnly, use.block, use.fsType
-	c.spec.Share = c.share
+	c.spec.Share, c.spec.Prefetch = c.share, c.prefetch
 	if c.spec.Source.IsZero() {
 		c.spec.Source.Golden = c.golden
 	}

@@ -75,6 +75,8 @@ func (p parameters) suit(v volume.Volume) error {
 		return fmt.Errorf("volume %s is in cluster %s, not in %.64q: %w", v.ID, v.ID.Cluster, p.cluster, volume.ErrInvalid)
 	case p.backend != v.ID.Backend:
 		return fmt.Errorf("volume %s is of backend %s, not %s: %w", v.ID, v.ID.Backend, p.backend, volume.ErrInvalid)
+	case p.prefetch != v.Prefetch:
+		return fmt.Errorf("volume %s was made with prefetch %s, not %s: %w", v.ID, v.Prefetch, p.prefetch, volume.ErrInvalid)
 	case p.share != v.Share:
 		return fmt.Errorf("volume %s was made with share %s, not %s: %w", v.ID, v.Share, p.share, volume.ErrInvalid)
 	}

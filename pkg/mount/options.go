@@ -57,7 +57,7 @@ func ownWords(fsType string, readOnly bool) ([]string, error) {
 		return []string{"norecovery", "nouuid"}, nil
 	case fsType == xfs:
 		return []string{"nouuid"}, nil
-	case fsType == erofs && readOnly:
+	case (fsType == erofs || fsType == overlay) && readOnly:
 		return nil, nil
 	case fsType == erofs:
 		return nil, fmt.Errorf("an EROFS file system cannot be mounted for writing: %w", volume.ErrInvalid)

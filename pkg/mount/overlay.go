@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -12,23 +13,29 @@ import (
 	"github.com/sdp-csi/sdp-csi/pkg/volume"
 )
 
-const overlay = "overlay"
+const overlay = volume.OverlayType
 
-// Overlay shows the directory lower at path, read-only, as a mount with a
-// device number of its own. The data are lower's, and so is the page cache.
+// Overlay shows the directory o.Lower at o.Path, read-only, as a mount with a
+// device number of its own. The data are the lower's, and so is the page
+// cache.
 //
 // A kubelet never unstages a volume whose staged mount has a device number
 // that is mounted elsewhere too, so one golden cannot be bound into several
 // staging paths: each gets an overlay instead.
 //
-// path is made, and must be empty: it is the second layer, which an overlay
-// without a layer to write to needs. The overlay keeps lower's file system
-// alive, also when lower itself is unmounted: see Overlaid.
-func (h *Host) Overlay(ctx context.Context, lower, path string) error {
-	if err := mustBeMounted(lower); err != nil {
+// The path is made, and must be empty: it is the second layer, which an
+// overlay without a layer to write to needs. The overlay keeps the lower's
+// file system alive, also when the lower itself is unmounted: see Overlays.
+// options are the class's mount options, as for Mount.
+func (h *Host) Overlay(ctx context.Context, o volume.Overlay, options []string) error {
+	s, err := parseSettings(overlay, true, options)
+	if err != nil {
 		return err
 	}
-	return h.change(ctx, path, makeEntry, func(e entry) error {
+	if err := mustBeMounted(o.Lower); err != nil {
+		return err
+	}
+	return h.change(ctx, o.Path, makeEntry, func(e entry) error {
 		if err := e.mkdir(); err != nil {
 			return err
 		}
@@ -36,12 +43,12 @@ func (h *Host) Overlay(ctx context.Context, lower, path string) error {
 		switch {
 		case err != nil:
 			return err
-		case found && r.fsType == overlay && hasLower(r.options, lower):
+		case found && r.fsType == overlay && r.source == o.Shows && lowerOf(r.options) == o.Lower:
 			return nil
 		case found:
-			return conflict(path, r)
+			return conflict(o.Path, r)
 		}
-		return attachOverlay(e, lower)
+		return attachOverlay(e, o, s)
 	})
 }
 
@@ -54,7 +61,7 @@ func mustBeMounted(path string) error {
 }
 
 // attachOverlay uses mount(2): the mount API takes no value over 255 bytes.
-func attachOverlay(e entry, lower string) error {
+func attachOverlay(e entry, o volume.Overlay, s settings) error {
 	target, err := e.hold()
 	if err != nil {
 		return err
@@ -67,10 +74,9 @@ func attachOverlay(e entry, lower string) error {
 	if len(names) > 0 {
 		return fmt.Errorf("%s has content of its own and cannot be a layer: %w", e.path, volume.ErrInUse)
 	}
-	const flags = unix.MS_RDONLY | unix.MS_NODEV | unix.MS_NOSUID
-	options := lowerOption + escapeLayer(lower) + ":" + escapeLayer(e.path)
-	if err := unix.Mount(overlay, procPath(target), overlay, flags, options); err != nil {
-		return mountError("an overlay of "+lower, e.path, err)
+	options := lowerOption + escapeLayer(o.Lower) + ":" + escapeLayer(e.path)
+	if err := unix.Mount(o.Shows, procPath(target), overlay, legacyFlags(s.attrs), options); err != nil {
+		return mountError("an overlay of "+o.Lower, e.path, err)
 	}
 	return nil
 }
@@ -82,33 +88,29 @@ func escapeLayer(path string) string {
 	return strings.NewReplacer(`\`, `\\`, ":", `\:`, ",", `\,`).Replace(path)
 }
 
-// Overlaid returns where overlays that Overlay made of lower are mounted or
-// bound. lower itself need not be mounted any more; its device can be taken
-// away when there are none.
-func (h *Host) Overlaid(_ context.Context, lower string) ([]string, error) {
+// Overlays returns the overlays of directories in dir, where they are mounted
+// and where they are bound. Such a directory itself need not be mounted any
+// more; its device can be taken away when it has none.
+func (h *Host) Overlays(_ context.Context, dir string) ([]volume.Overlay, error) {
 	rows, err := readTable()
 	if err != nil {
 		return nil, err
 	}
-	var paths []string
+	var all []volume.Overlay
 	for _, r := range rows {
-		if r.fsType == overlay && hasLower(r.options, lower) {
-			paths = append(paths, r.path)
+		if r.fsType != overlay {
+			continue
+		}
+		if lower := lowerOf(r.options); filepath.Dir(lower) == dir {
+			all = append(all, volume.Overlay{Path: r.path, Lower: lower, Shows: r.source})
 		}
 	}
-	return paths, nil
+	return all, nil
 }
 
-// hasLower says whether an overlay's options, as the mount table shows them,
-// have lower for their first layer.
-func hasLower(options, lower string) bool {
-	first, _, _ := strings.Cut(lowerOf(options), "\x00")
-	return first == lower
-}
-
-// lowerOf returns the layers, separated by NUL. The table has the option as it
-// was given, in escapes of its own; an option ends at a comma that is not
-// escaped, a layer at a colon that is not.
+// lowerOf returns an overlay's first layer. The table has the option as it was
+// given, in escapes of its own; an option ends at a comma that is not escaped,
+// a layer at a colon that is not.
 func lowerOf(options string) string {
 	var out strings.Builder
 	_, rest, found := strings.Cut(","+options, ","+lowerOption)
@@ -116,18 +118,11 @@ func lowerOf(options string) string {
 		return ""
 	}
 	rest = unescape(rest)
-	for i := 0; i < len(rest); i++ {
-		switch c := rest[i]; {
-		case c == '\\' && i+1 < len(rest):
+	for i := 0; i < len(rest) && rest[i] != ',' && rest[i] != ':'; i++ {
+		if rest[i] == '\\' && i+1 < len(rest) {
 			i++
-			out.WriteByte(rest[i])
-		case c == ',':
-			return out.String()
-		case c == ':':
-			out.WriteByte(0)
-		default:
-			out.WriteByte(c)
 		}
+		out.WriteByte(rest[i])
 	}
 	return out.String()
 }

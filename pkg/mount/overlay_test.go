@@ -19,13 +19,31 @@ func deviceOf(t *testing.T, path string) uint64 {
 	return st.Dev
 }
 
+// over is an overlay that shows «v» in the mount table.
+func over(lower, path string) volume.Overlay {
+	return volume.Overlay{Path: path, Lower: lower, Shows: "v"}
+}
+
+// overlaid returns where overlays of lower are.
+func (h *Host) overlaid(t *testing.T, lower string) (paths []string) {
+	t.Helper()
+	all, err := h.Overlays(t.Context(), filepath.Dir(lower))
+	must(t, err)
+	for _, o := range all {
+		if o.Lower == lower && o.Shows == "v" {
+			paths = append(paths, o.Path)
+		}
+	}
+	return paths
+}
+
 func TestOverlayHasADeviceOfItsOwn(t *testing.T) {
 	w := newWorld(t)
 	seen := map[uint64]string{deviceOf(t, w.golden): w.golden}
 	for _, name := range []string{"a", "b", "c"} {
 		staging, target := filepath.Join(w.dir, "staging", name), w.target(name)
 		for range 2 {
-			must(t, w.Overlay(t.Context(), w.golden, staging))
+			must(t, w.Overlay(t.Context(), over(w.golden, staging), nil))
 			must(t, w.Publish(t.Context(), publication(staging, target, true)))
 		}
 		if n := mountsOn(t, staging) + mountsOn(t, target); n != 2 {
@@ -39,6 +57,11 @@ func TestOverlayHasADeviceOfItsOwn(t *testing.T) {
 		if deviceOf(t, target) != dev {
 			t.Fatal("the target is not the staged overlay")
 		}
+		for _, path := range []string{staging, target} {
+			if m, err := w.Mounted(t.Context(), path); err != nil || m != (volume.Mount{Device: "v", FsType: "overlay", ReadOnly: true}) {
+				t.Fatalf("%s shows %+v, %v", path, m, err)
+			}
+		}
 		wantFile(t, filepath.Join(target, "model.h5"), w.model)
 		wants(t, os.WriteFile(filepath.Join(target, "new"), nil, 0o600), unix.EROFS)
 		wants(t, os.Remove(filepath.Join(target, "model.h5")), unix.EROFS)
@@ -48,7 +71,7 @@ func TestOverlayHasADeviceOfItsOwn(t *testing.T) {
 
 func TestOverlayUsage(t *testing.T) {
 	w := newWorld(t)
-	must(t, w.Overlay(t.Context(), w.golden, w.dir+"/o"))
+	must(t, w.Overlay(t.Context(), over(w.golden, w.dir+"/o"), nil))
 	have, err := w.Usage(t.Context(), w.dir+"/o")
 	must(t, err)
 	want, err := w.Usage(t.Context(), w.golden)
@@ -61,7 +84,7 @@ func TestOverlayUsage(t *testing.T) {
 func TestOverlayRefuses(t *testing.T) {
 	w := newWorld(t)
 	must(t, os.MkdirAll(w.dir+"/full/x", 0o755))
-	must(t, w.Overlay(t.Context(), w.golden, w.dir+"/o"))
+	must(t, w.Overlay(t.Context(), over(w.golden, w.dir+"/o"), nil))
 	for name, c := range map[string]struct {
 		lower, path string
 		want        error
@@ -72,19 +95,23 @@ func TestOverlayRefuses(t *testing.T) {
 		"another overlay there": {w.ext4, w.dir + "/o", volume.ErrConflict},
 		"another mount there":   {w.golden, w.ext4, volume.ErrConflict},
 	} {
-		t.Run(name, func(t *testing.T) { wants(t, w.Overlay(t.Context(), c.lower, c.path), c.want) })
+		t.Run(name, func(t *testing.T) { wants(t, w.Overlay(t.Context(), over(c.lower, c.path), nil), c.want) })
 	}
+	wants(t, w.Overlay(t.Context(), volume.Overlay{Path: w.dir + "/o", Lower: w.golden, Shows: "w"}, nil), volume.ErrConflict)
+	wants(t, w.Overlay(t.Context(), over(w.golden, w.dir+"/p"), []string{"suid"}), volume.ErrInvalid)
+	must(t, w.Overlay(t.Context(), over(w.golden, w.dir+"/p"), []string{"noexec", "noatime"}))
+	wantFlags(t, w.dir+"/p", "ro", "nodev", "nosuid", "noexec", "noatime")
 }
 
-func TestOverlaidListsTheUsersOfALower(t *testing.T) {
+func TestOverlaysAreFoundByTheirLower(t *testing.T) {
 	w := newWorld(t)
 	odd := filepath.Join(w.dir, `a:b,c\d e#=模`)
-	must(t, w.Overlay(t.Context(), w.golden, w.dir+"/plain"))
+	must(t, w.Overlay(t.Context(), over(w.golden, w.dir+"/plain"), nil))
 	g := golden(t, map[string][]byte{"f": []byte("x")})
 	must(t, w.Mount(t.Context(), g.path, odd, erofs, true, nil))
-	must(t, w.Overlay(t.Context(), odd, odd+"o1"))
-	must(t, w.Overlay(t.Context(), odd, odd+"o2"))
-	must(t, w.Overlay(t.Context(), odd, odd+"o2"))
+	must(t, w.Overlay(t.Context(), over(odd, odd+"o1"), nil))
+	must(t, w.Overlay(t.Context(), over(odd, odd+"o2"), nil))
+	must(t, w.Overlay(t.Context(), over(odd, odd+"o2"), nil))
 	must(t, w.Publish(t.Context(), publication(odd+"o2", w.target("p"), true)))
 	wantFile(t, odd+"o1/f", []byte("x"))
 	for lower, want := range map[string][]string{
@@ -93,8 +120,7 @@ func TestOverlaidListsTheUsersOfALower(t *testing.T) {
 		w.dir:    nil,
 		w.ext4:   nil,
 	} {
-		have, err := w.Overlaid(t.Context(), lower)
-		must(t, err)
+		have := w.overlaid(t, lower)
 		slices.Sort(have)
 		slices.Sort(want)
 		if !slices.Equal(have, want) {
@@ -116,12 +142,11 @@ func TestOverlayUnmountOrder(t *testing.T) {
 			m, err := w.Mounted(t.Context(), w.golden)
 			must(t, err)
 			staging, target := w.dir+"/o", w.target("p")
-			must(t, w.Overlay(t.Context(), w.golden, staging))
+			must(t, w.Overlay(t.Context(), over(w.golden, staging), nil))
 			must(t, w.Publish(t.Context(), publication(staging, target, true)))
 			for i, what := range order {
 				must(t, w.Unmount(t.Context(), map[string]string{"target": target, "staging": staging, "lower": w.golden}[what]))
-				paths, err := w.Overlaid(t.Context(), w.golden)
-				must(t, err)
+				paths := w.overlaid(t, w.golden)
 				users, err := w.Users(t.Context(), m.Device)
 				must(t, err)
 				if last := i == len(order)-1; (len(paths)+users == 0) != last {
@@ -151,8 +176,8 @@ func TestOverlaysShareOnePageCache(t *testing.T) {
 	model := bytes.Repeat([]byte("0123456789abcdef"), 512<<10) // 8 MiB
 	g := golden(t, map[string][]byte{"model.h5": model})
 	must(t, h.Mount(t.Context(), g.path, dir+"/lower", erofs, true, nil))
-	must(t, h.Overlay(t.Context(), dir+"/lower", dir+"/a"))
-	must(t, h.Overlay(t.Context(), dir+"/lower", dir+"/b"))
+	must(t, h.Overlay(t.Context(), over(dir+"/lower", dir+"/a"), nil))
+	must(t, h.Overlay(t.Context(), over(dir+"/lower", dir+"/b"), nil))
 	if n := cached(t, dir+"/b/model.h5"); n > 0.1 {
 		t.Fatalf("%.0f %% is cached before the first read", 100*n)
 	}

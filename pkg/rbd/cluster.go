@@ -124,12 +124,20 @@ type Goldens interface {
 	Resolve(ctx context.Context, at tenant.Place, ref volume.GoldenRef) (volume.Golden, error)
 }
 
-// Reader reads records on a node with the key of one request. The connection
-// is the reader's own, so what it can read proves what the key may.
+// Reader reads on a node with the key of one request. The connection is the
+// reader's own, so what it can read proves what the key may.
 type Reader interface {
 	// Read returns a record as Records.ReadRecord does. volume.ErrDenied also
 	// means that the cluster knows no such user or key.
 	Read(ctx context.Context, at tenant.Place, c volume.Credentials, name string) (Reading, error)
+	// MayRead wraps volume.ErrDenied unless the key may read the image of m,
+	// which is found by its id, and volume.ErrNotFound when it is gone. The
+	// image is in the cluster and the pool of at and in the namespace of m.
+	MayRead(ctx context.Context, at tenant.Place, c volume.Credentials, m Mapping) error
+	// Lease tells beside the image of m, for golden.Store.Leases, that node
+	// reads it until then. It is the one thing that a reading key may write;
+	// volume.ErrDenied for one that may not.
+	Lease(ctx context.Context, at tenant.Place, c volume.Credentials, m Mapping, node string, until time.Time) error
 }
 
 // Reading is a record as a node reads it, and where it lay.

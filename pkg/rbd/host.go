@@ -6,10 +6,17 @@ import (
 	"github.com/sdp-csi/sdp-csi/pkg/volume"
 )
 
-// Host is the node's mounts as staging needs them. pkg/mount implements it on
-// the kernel, tests/fake in memory. Safe for concurrent use; calls for one
-// path are serialised by the caller.
+// Host is the node's kernel as staging needs it. pkg/mount implements it,
+// tests/fake in memory. Safe for concurrent use; calls for one path are
+// serialised by the caller.
 type Host interface {
+	Mounts
+	Overlays
+	PageCache
+}
+
+// Mounts are the devices' mounts.
+type Mounts interface {
 	// Mounted returns the source device of what is mounted on path and
 	// whether it is mounted read-only; volume.ErrNotFound when nothing is.
 	Mounted(ctx context.Context, path string) (Mount, error)
@@ -37,6 +44,31 @@ type Host interface {
 	// Grow makes the file system on device, which is mounted on path, as
 	// large as the device. One that is large enough is left alone.
 	Grow(ctx context.Context, device, path string) error
+	// IsClean says whether the file system on a read-only device needs no
+	// replay of its journal. path is a directory to look at it in, which is
+	// made and removed. A writable device wraps volume.ErrInUse.
+	IsClean(ctx context.Context, device, path, fsType string) (bool, error)
+	// Unpublish is Unmount, and removes the directory as well.
+	Unpublish(ctx context.Context, path string) error
+}
+
+// Overlays show one mount at several paths.
+type Overlays interface {
+	// Overlay shows o.Lower, a mount, at o.Path, a directory that it makes.
+	// There already in the same way is success; anything else there wraps
+	// volume.ErrConflict. options are the class's, as for Mount.
+	Overlay(ctx context.Context, o volume.Overlay, options []string) error
+	// Overlays returns the overlays of directories in dir, at every path
+	// where they are mounted or bound.
+	Overlays(ctx context.Context, dir string) ([]volume.Overlay, error)
+}
+
+// PageCache is what the node has read already.
+type PageCache interface {
+	// Prefetch reads the files below dir, their beginnings or all of them,
+	// and tells read how many bytes more it has read. It ends early without
+	// an error when memory gets short.
+	Prefetch(ctx context.Context, dir string, whole bool, read func(bytes int64)) error
 }
 
 // Mount is one row of the mount table.

@@ -65,7 +65,7 @@ func (p *Provisioner) plan(ctx context.Context, at, golden tenant.Place, spec vo
 	}
 	return volumeRecord{
 		Version: recordVersion, progress: begin(creating), Name: spec.Name, Capacity: capacity,
-		ReadOnly: spec.ReadOnly, Block: spec.Block, FsType: fsType, Share: spec.Share,
+		ReadOnly: spec.ReadOnly, Block: spec.Block, FsType: fsType, Share: spec.Share, Prefetch: spec.Prefetch,
 		Source: newSource(spec.Source), Parent: o.parent, Created: p.now().UTC().Truncate(time.Second),
 	}, o, nil
 }

@@ -27,16 +27,17 @@ const recordVersion = 1
 type volumeRecord struct {
 	Version int `json:"v"`
 	progress
-	Name     string       `json:"name"`
-	Capacity int64        `json:"capacity"`
-	ReadOnly bool         `json:"readOnly,omitempty"`
-	Block    bool         `json:"block,omitempty"`
-	FsType   string       `json:"fsType,omitempty"`
-	Share    volume.Share `json:"share,omitempty"`
-	Source   sourceRecord `json:"source,omitzero"`
-	Parent   parentRecord `json:"parent,omitzero"`
-	ImageID  string       `json:"imageID,omitempty"`
-	Created  time.Time    `json:"created"`
+	Name     string          `json:"name"`
+	Capacity int64           `json:"capacity"`
+	ReadOnly bool            `json:"readOnly,omitempty"`
+	Block    bool            `json:"block,omitempty"`
+	FsType   string          `json:"fsType,omitempty"`
+	Share    volume.Share    `json:"share,omitempty"`
+	Prefetch volume.Prefetch `json:"prefetch,omitempty"`
+	Source   sourceRecord    `json:"source,omitzero"`
+	Parent   parentRecord    `json:"parent,omitzero"`
+	ImageID  string          `json:"imageID,omitempty"`
+	Created  time.Time       `json:"created"`
 }
 
 // sourceRecord is a volume.Source as text.
@@ -146,7 +147,7 @@ func (r volumeRecord) volume(id volume.ID) (volume.Volume, error) {
 	}
 	return volume.Volume{
 		ID: id, Name: r.Name, Capacity: r.Capacity, ReadOnly: r.ReadOnly, Block: r.Block,
-		FsType: r.FsType, Share: r.Share, Source: source, Created: r.Created,
+		FsType: r.FsType, Share: r.Share, Prefetch: r.Prefetch, Source: source, Created: r.Created,
 	}, nil
 }
 

@@ -19,18 +19,20 @@ type Stager struct {
 	mapper Mapper
 	host   Host
 	steps  Steps
+	*sharing
 }
 
 // Steps observes how long the steps of staging take.
 type Steps interface {
-	// Step begins a step (record, map, format, mount, grow); the returned
-	// function ends it.
+	// Step begins a step (record, map, lease, format, replay, mount, overlay,
+	// grow); the returned function ends it.
 	Step(name string) (done func())
 }
 
-// NewStager returns a Stager. All arguments are needed.
+// NewStager returns a Stager that shares goldens by default: see Share. All
+// arguments are needed.
 func NewStager(r Reader, m Mapper, h Host, s Steps) *Stager {
-	return &Stager{reader: r, mapper: m, host: h, steps: s}
+	return &Stager{reader: r, mapper: m, host: h, steps: s, sharing: newSharing(Sharing{})}
 }
 
 // Limit returns how many volumes the node can have staged.
@@ -46,9 +48,27 @@ func (s *Stager) Stage(ctx context.Context, at tenant.Place, st volume.Stage) er
 	if err := s.admit(rec, st); err != nil {
 		return err
 	}
+	if rec.isShared() {
+		return s.stageShared(ctx, at, st, rec, where)
+	}
 	m := mapping(at, st.ID)
 	m.Identity = Identity{FSID: where.FSID, PoolID: where.PoolID, ImageID: rec.ImageID}
 	m.ReadOnly = rec.ReadOnly || st.ReadOnly
+	return s.stageOwn(ctx, st, rec, m)
+}
+
+// stageOwn shows a volume by a mapping of its own image.
+func (s *Stager) stageOwn(ctx context.Context, st volume.Stage, rec volumeRecord, m Mapping) error {
+	done, err := s.holds.use(ctx, m.names())
+	if err != nil {
+		return err
+	}
+	defer done()
+	if rec.mayBeUnclean() {
+		if err := s.settle(ctx, st, rec, m); err != nil {
+			return err
+		}
+	}
 	dev, err := s.device(ctx, m, st.Credentials)
 	if err != nil {
 		return err
@@ -103,8 +123,7 @@ func (s *Stager) admit(rec volumeRecord, st volume.Stage) error {
 	return nil
 }
 
-// mapping names a volume's own image. A read-only volume of a sealed golden
-// can be shown by the golden's mapping instead: this is where that goes.
+// mapping names a volume's own image.
 func mapping(at tenant.Place, id volume.ID) Mapping {
 	return Mapping{Monitors: at.Cluster().Monitors, Pool: at.Pool(), Namespace: at.Namespace(), Image: volumePrefix + id.Hash}
 }
@@ -160,13 +179,26 @@ func stagedDevice(path string) string { return filepath.Join(path, volume.Staged
 // Unstage removes the mount and, when it was the last of the device, the
 // device. It begins wherever a killed one stopped.
 func (s *Stager) Unstage(ctx context.Context, at tenant.Place, id volume.ID, path string) error {
+	m := mapping(at, id)
+	done, err := s.holds.use(ctx, m.names())
+	if err != nil {
+		return err
+	}
+	defer done()
+	lower, err := s.lower(ctx, path)
+	if err != nil {
+		return err
+	}
 	if err := s.host.Unmount(ctx, stagedDevice(path)); err != nil {
 		return err
 	}
 	if err := s.host.Unmount(ctx, path); err != nil {
 		return err
 	}
-	return s.release(ctx, mapping(at, id))
+	if lower != "" {
+		return s.leaveShared(ctx, lower)
+	}
+	return s.release(ctx, m)
 }
 
 // release unmaps what no mount shows any more.
@@ -192,7 +224,8 @@ func (s *Stager) Expand(ctx context.Context, at tenant.Place, id volume.ID, path
 	m := mapping(at, id)
 	dev, err := s.mapper.Find(ctx, m)
 	if err != nil {
-		return fmt.Errorf("volume %s is not staged on this node: %w", id, err)
+		// A shared one is read-only: it has nothing to grow.
+		return s.shownShared(ctx, id, path, err)
 	}
 	if err := s.mapper.Refresh(ctx, m); err != nil {
 		return err
@@ -212,7 +245,7 @@ func (s *Stager) Expand(ctx context.Context, at tenant.Place, id volume.ID, path
 func (s *Stager) Shown(ctx context.Context, at tenant.Place, id volume.ID, path string) error {
 	dev, err := s.mapper.Find(ctx, mapping(at, id))
 	if err != nil {
-		return fmt.Errorf("volume %s is not staged on this node: %w", id, err)
+		return s.shownShared(ctx, id, path, err)
 	}
 	if path == "" {
 		return nil

@@ -38,7 +38,9 @@ func (w *world) newHost() *fake.Host {
 }
 
 // fresh is the stager of a driver that has just started.
-func (n node) fresh() *rbd.Stager { return rbd.NewStager(n.ceph, n.host, n.host, noSteps{}) }
+func (n node) fresh() *rbd.Stager {
+	return rbd.NewStager(n.ceph, n.host, n.host, noSteps{}).Share(rbd.Sharing{Node: "node"})
+}
 
 func (n node) stage(name string, change ...func(*volume.Stage)) error {
 	s := volume.Stage{ID: n.id(name), Path: staging, Credentials: volume.Credentials{User: "acme", Key: "key of acme"}}

@@ -1,5 +1,11 @@
 package tenant
 
+import (
+	"strings"
+
+	"github.com/sdp-csi/sdp-csi/pkg/volume"
+)
+
 // The fields of a node-stage Secret. The first two are the names that Ceph's
 // own CSI driver uses.
 const (
@@ -24,4 +30,27 @@ func (k Keys) Fields() map[string]string {
 		fields[goldenField+ref.Tenant+"."+ref.Name+"."+ref.Version] = c.User + ":" + c.Key.Reveal()
 	}
 	return fields
+}
+
+// GoldenReaders returns the keys of goldens' readers among a Secret's fields.
+// Other fields are somebody else's.
+func GoldenReaders(fields map[string]string) map[volume.GoldenRef]volume.Credentials {
+	var found map[volume.GoldenRef]volume.Credentials
+	for field, value := range fields {
+		name, ok := strings.CutPrefix(field, goldenField)
+		parts := strings.SplitN(name, ".", 3)
+		if !ok || len(parts) != 3 {
+			continue
+		}
+		ref, err := volume.ParseGoldenRef(parts[0] + "/" + parts[1] + ":" + parts[2])
+		if err != nil {
+			continue
+		}
+		if found == nil {
+			found = map[volume.GoldenRef]volume.Credentials{}
+		}
+		user, key, _ := strings.Cut(value, ":")
+		found[ref] = volume.Credentials{User: user, Key: volume.Secret(key)}
+	}
+	return found
 }

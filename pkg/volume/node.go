@@ -9,6 +9,12 @@ type Stage struct {
 	ReadOnly    bool   // the access mode is a reader's
 	Options     []string
 	Credentials Credentials // the request's; what they may read is the proof of access
+	// Writer is the request's writing key where the tenant's nodes have one;
+	// zero otherwise.
+	Writer Credentials
+	// Goldens are the keys of single goldens' readers that came with the
+	// request.
+	Goldens map[GoldenRef]Credentials
 }
 
 // StagedDevice is the file in a block volume's staging directory over which
@@ -39,7 +45,18 @@ type Usage struct {
 
 // Mount is one row of a node's mount table.
 type Mount struct {
-	Device   string // the block device, or the device file that is bound
+	Device   string // the block device, or the device file that is bound; Overlay.Shows of an overlay
 	FsType   string // empty where a device is bound
 	ReadOnly bool
+}
+
+// OverlayType is the file system type of overlays in Mount.
+const OverlayType = "overlay"
+
+// Overlay is a directory shown at another path, read-only, as a mount with a
+// device number of its own.
+type Overlay struct {
+	Path  string
+	Lower string
+	Shows string // whatever the mount table is to tell about it, without blanks
 }

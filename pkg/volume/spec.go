@@ -39,6 +39,17 @@ const (
 	ShareClone Share = "clone" // a device of its own
 )
 
+// Prefetch says what of a shared golden is read into a node's page cache while
+// the function starts.
+type Prefetch string
+
+// The values of the class parameter `prefetch`.
+const (
+	PrefetchNone     Prefetch = "none"
+	PrefetchMetadata Prefetch = "metadata" // the beginning of each file
+	PrefetchAll      Prefetch = "all"
+)
+
 // Size is what a CO asks for, in bytes; 0 means no wish.
 type Size struct {
 	Required int64
@@ -143,6 +154,7 @@ type Spec struct {
 	Block    bool   // a raw block volume
 	FsType   string // empty: the source's, or ext4
 	Share    Share
+	Prefetch Prefetch
 	Source   Source
 }
 
@@ -155,6 +167,7 @@ type Volume struct {
 	Block    bool
 	FsType   string // empty for block
 	Share    Share
+	Prefetch Prefetch
 	Source   Source
 	Created  time.Time
 }
@@ -173,6 +186,8 @@ func (s Spec) Check(v Volume) error {
 		return conflict(v, "its file system is %q, not %q", v.FsType, s.FsType)
 	case s.Share != v.Share:
 		return conflict(v, "share is %q, not %q", v.Share, s.Share)
+	case s.Prefetch != v.Prefetch:
+		return conflict(v, "prefetch is %q, not %q", v.Prefetch, s.Prefetch)
 	case !s.Size.Allows(v.Capacity):
 		return conflict(v, "its %d bytes are not within the asked range (required %d, limit %d)", v.Capacity, s.Size.Required, s.Size.Limit)
 	}

@@ -91,6 +91,7 @@ func TestSpecCheck(t *testing.T) {
 		"another file system":     {change: func(s *volume.Spec) { s.FsType = "xfs" }, names: "file system"},
 		"read-only":               {change: func(s *volume.Spec) { s.ReadOnly = true }, names: "read-only"},
 		"block":                   {change: func(s *volume.Spec) { s.Block = true }, names: "block"},
+		"another prefetch":        {change: func(s *volume.Spec) { s.Prefetch = volume.PrefetchAll }, names: "prefetch"},
 		"another share":           {change: func(s *volume.Spec) { s.Share = volume.ShareClone }, names: "share"},
 		"blank":                   {change: func(s *volume.Spec) { s.Source = volume.Source{} }, names: "source"},
 		"another golden":          {change: func(s *volume.Spec) { s.Source.Golden.Version = "v2" }, names: "source"},

@@ -42,6 +42,7 @@ type space struct {
 	images  map[string]*image
 	locks   map[string]uint64
 	quota   quota
+	leases  map[string]map[string]time.Time // by image id and node
 }
 
 // NewCeph returns an empty Ceph.
@@ -70,7 +71,7 @@ func (c *Ceph) space(at tenant.Place) *space {
 	key := spaceKey{poolKey{at.Cluster().ID, at.Pool()}, at.Namespace()}
 	s, ok := c.spaces[key]
 	if !ok {
-		s = &space{key: key, records: map[string][]byte{}, index: map[string]bool{}, images: map[string]*image{}, locks: map[string]uint64{}}
+		s = &space{key: key, records: map[string][]byte{}, index: map[string]bool{}, images: map[string]*image{}, locks: map[string]uint64{}, leases: map[string]map[string]time.Time{}}
 		c.spaces[key] = s
 	}
 	return s
@@ -136,6 +137,11 @@ func (c *Ceph) Contents(at tenant.Place) []string {
 	}
 	for name := range s.locks {
 		all = append(all, "lock "+name)
+	}
+	for id, nodes := range s.leases {
+		for node := range nodes {
+			all = append(all, "lease "+id+" "+node)
+		}
 	}
 	for name, bytes := range s.quota.shares {
 		all = append(all, fmt.Sprintf("share %s %d", name, bytes))

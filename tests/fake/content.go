@@ -11,6 +11,8 @@ type content struct {
 	blocks map[int64]*[blockSize]byte
 	fsType string // empty: none that was made by Format
 	fsSize int64
+	// unclean says that the journal has not been replayed as yet.
+	unclean bool
 }
 
 func (c content) clone() content {

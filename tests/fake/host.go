@@ -32,7 +32,12 @@ type device struct {
 type mount struct {
 	path string
 	rbd.Mount
+	lower string // of an overlay
+	keeps string // the device of the lower's mount, which the overlay keeps open
 }
+
+// opens says whether the row keeps a device from being removed.
+func (m mount) opens(dev string) bool { return m.Device == dev || m.keeps == dev }
 
 // NewHost returns a host with nothing on it, whose mapper keeps other writers
 // out.

@@ -20,6 +20,9 @@ func (h *Host) Map(ctx context.Context, m rbd.Mapping, by volume.Credentials) (r
 		return h.begin(m, by)
 	}, func() error {
 		d := h.find(m)
+		if d == nil {
+			return fmt.Errorf("what was begun has been undone: %w", volume.ErrUnavailable)
+		}
 		if d.Device.Path == "" {
 			h.serial++
 			d.Device.Path = fmt.Sprintf("/dev/fake%d", h.serial)
@@ -159,8 +162,8 @@ func (h *Host) Unmap(ctx context.Context, m rbd.Mapping) error {
 		if d == nil || d.Device.Path == "" {
 			return nil
 		}
-		if n := h.users(d.Device.Path); n > 0 {
-			return fmt.Errorf("%s is open (%d mounts): %w", d.Device.Path, n, volume.ErrInUse)
+		if slices.ContainsFunc(h.mounts, func(m mount) bool { return m.opens(d.Device.Path) }) {
+			return fmt.Errorf("%s is open: %w", d.Device.Path, volume.ErrInUse)
 		}
 		delete(h.devices, d.Device.Path)
 		d.Device.Path = ""
@@ -175,6 +178,21 @@ func (h *Host) Unmap(ctx context.Context, m rbd.Mapping) error {
 		}
 		return nil
 	})
+}
+
+// Tidy removes half-made devices, as the mappers do when a driver starts.
+func (h *Host) Tidy() {
+	h.ceph.mu.Lock()
+	defer h.ceph.mu.Unlock()
+	for name, d := range h.devices {
+		if d.Device.Path != "" {
+			continue
+		}
+		delete(h.devices, name)
+		if d.image.writer == h && !d.ReadOnly {
+			d.image.writer = nil
+		}
+	}
 }
 
 // Exclusive says what SetMapper was told.

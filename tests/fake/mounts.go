@@ -44,6 +44,11 @@ func (h *Host) Mount(ctx context.Context, dev, path, fsType string, readOnly boo
 			return fmt.Errorf("%s has file system %q, not %q: %w", dev, has, fsType, volume.ErrConflict)
 		case d.ReadOnly && !readOnly:
 			return fmt.Errorf("%s is read-only: %w", dev, volume.ErrInvalid)
+		case d.content().unclean && readOnly:
+			return fmt.Errorf("%s would be shown without its journal: %w", dev, volume.ErrInvalid)
+		}
+		if !readOnly {
+			d.image.content.unclean = false
 		}
 		h.mounts = append(h.mounts, mount{path: path, Mount: want})
 		return nil
@@ -100,17 +105,20 @@ func (h *Host) BindDevice(ctx context.Context, dev, path string, readOnly bool) 
 	return h.ceph.do(ctx, "BindDevice", path, func() error {
 		h.files[path] = true
 		return nil
-	}, func() error { return h.bind(path, rbd.Mount{Device: dev, ReadOnly: readOnly}) })
+	}, func() error { return h.bind(path, mount{Mount: rbd.Mount{Device: dev, ReadOnly: readOnly}}) })
 }
 
-func (h *Host) bind(path string, m rbd.Mount) error {
-	if _, err := h.device(m.Device); err != nil {
+func (h *Host) bind(path string, m mount) error {
+	if m.lower == "" {
+		if _, err := h.device(m.Device); err != nil {
+			return err
+		}
+	}
+	if done, err := h.isMounted(path, m.Mount); done || err != nil {
 		return err
 	}
-	if done, err := h.isMounted(path, m); done || err != nil {
-		return err
-	}
-	h.mounts = append(h.mounts, mount{path: path, Mount: m})
+	m.path = path
+	h.mounts = append(h.mounts, m)
 	return nil
 }
 

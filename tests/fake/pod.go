@@ -20,6 +20,19 @@ func (c *Ceph) Fill(at tenant.Place, name, fsType, data string) error {
 	return nil
 }
 
+// Soil leaves an image's file system as one that is mounted and written to
+// looks: its journal has something to replay.
+func (c *Ceph) Soil(at tenant.Place, name string) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	i, err := c.space(at).opened(name)
+	if err != nil {
+		return err
+	}
+	i.content.unclean = true
+	return nil
+}
+
 // Peek returns the first n bytes of an image, or of its snapshot where name
 // has one after an @.
 func (c *Ceph) Peek(at tenant.Place, name string, n int) (string, error) {

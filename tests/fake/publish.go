@@ -1,23 +1,23 @@
 package fake
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"path/filepath"
 	"slices"
 
-	"github.com/sdp-csi/sdp-csi/pkg/rbd"
 	"github.com/sdp-csi/sdp-csi/pkg/volume"
 )
 
 // Publish makes the target, then binds the staged volume over it.
 func (h *Host) Publish(ctx context.Context, p volume.Publication) error {
-	var staged rbd.Mount
+	var staged mount
 	return h.ceph.do(ctx, "Publish", p.Target, func() (err error) {
 		if staged, err = h.staged(p); err != nil {
 			return err
 		}
-		if done, err := h.isMounted(p.Target, staged); done || err != nil {
+		if done, err := h.isMounted(p.Target, staged.Mount); done || err != nil {
 			return err
 		}
 		if err := h.mayShow(p, staged.Device); err != nil {
@@ -39,7 +39,7 @@ func (h *Host) mayShow(p volume.Publication, dev string) error {
 }
 
 // staged returns the row that the target is to have.
-func (h *Host) staged(p volume.Publication) (rbd.Mount, error) {
+func (h *Host) staged(p volume.Publication) (mount, error) {
 	path := p.Staging
 	if p.Block {
 		path = filepath.Join(p.Staging, volume.StagedDevice)
@@ -47,12 +47,12 @@ func (h *Host) staged(p volume.Publication) (rbd.Mount, error) {
 	m, ok := h.mounted(path)
 	switch {
 	case !ok:
-		return rbd.Mount{}, fmt.Errorf("no volume is staged on %s: %w", p.Staging, volume.ErrInUse)
+		return mount{}, fmt.Errorf("no volume is staged on %s: %w", p.Staging, volume.ErrInUse)
 	case p.Block && p.ReadOnly && !m.ReadOnly:
-		return rbd.Mount{}, fmt.Errorf("a writable block volume cannot be published read-only: %w", volume.ErrInUse)
+		return mount{}, fmt.Errorf("a writable block volume cannot be published read-only: %w", volume.ErrInUse)
 	}
 	m.ReadOnly = m.ReadOnly || p.ReadOnly
-	return m.Mount, nil
+	return m, nil
 }
 
 // Unpublish unmounts the target, then removes it.
@@ -76,7 +76,7 @@ func (h *Host) Usage(ctx context.Context, path string) (volume.Usage, error) {
 		if !ok {
 			return volume.Usage{}, fmt.Errorf("mount: %w", volume.ErrNotFound)
 		}
-		d, err := h.device(m.Device)
+		d, err := h.device(cmp.Or(m.keeps, m.Device))
 		if err != nil {
 			return volume.Usage{}, err
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/sdp-csi/sdp-csi/pkg/rbd"
 	"github.com/sdp-csi/sdp-csi/pkg/tenant"
@@ -49,4 +50,47 @@ func (c *Ceph) Read(ctx context.Context, at tenant.Place, by volume.Credentials,
 		}
 		return rbd.Reading{Data: data, FSID: fsid(s.key.cluster), PoolID: c.poolID(s.key.poolKey)}, nil
 	})
+}
+
+// MayRead looks for the image by its id.
+func (c *Ceph) MayRead(ctx context.Context, at tenant.Place, by volume.Credentials, m rbd.Mapping) error {
+	return c.do(ctx, "MayRead", m.ImageID, func() error {
+		s, err := c.reached(at, by, m)
+		if err != nil {
+			return err
+		}
+		for _, i := range s.images {
+			if i.id == m.ImageID {
+				return nil
+			}
+		}
+		return fmt.Errorf("image %s: %w", m.ImageID, volume.ErrNotFound)
+	})
+}
+
+// Lease notes a reader beside the image.
+func (c *Ceph) Lease(ctx context.Context, at tenant.Place, by volume.Credentials, m rbd.Mapping, node string, until time.Time) error {
+	return c.do(ctx, "Lease", m.ImageID, func() error {
+		s, err := c.reached(at, by, m)
+		if err != nil {
+			return err
+		}
+		if s.leases[m.ImageID] == nil {
+			s.leases[m.ImageID] = map[string]time.Time{}
+		}
+		s.leases[m.ImageID][node] = until
+		return nil
+	})
+}
+
+// reached returns the mapping's namespace, if the key opens it.
+func (c *Ceph) reached(at tenant.Place, by volume.Credentials, m rbd.Mapping) (*space, error) {
+	if err := c.permit(by, m.Namespace); err != nil {
+		return nil, err
+	}
+	s, ok := c.spaces[spaceKey{poolKey{at.Cluster().ID, at.Pool()}, m.Namespace}]
+	if !ok {
+		return nil, fmt.Errorf("namespace %s: %w", m.Namespace, volume.ErrNotFound)
+	}
+	return s, nil
 }

@@ -1,0 +1,70 @@
+package main
+
+import (
+	"context"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/sdp-csi/sdp-csi/pkg/rbd"
+)
+
+// goldens tells Prometheus what the node shares, as the kernel shows it when
+// it is asked.
+type goldens struct {
+	stager                         *rbd.Stager
+	mapped, sharers, running, lost *prometheus.Desc
+}
+
+func newGoldens(s *rbd.Stager) *goldens {
+	describe := func(name, help string) *prometheus.Desc { return prometheus.NewDesc(name, help, nil, nil) }
+	return &goldens{
+		stager:  s,
+		mapped:  describe("sdp_csi_goldens_mapped", "Goldens that this node has mapped, those that linger too."),
+		sharers: describe("sdp_csi_golden_sharers", "Volumes of this node that show a shared golden."),
+		running: describe("sdp_csi_prefetches_running", "Goldens that are being read ahead of their use."),
+		lost:    describe("sdp_csi_goldens_unknown", "1 where the kernel could not be asked for the two above."),
+	}
+}
+
+// newPrefetchCounter registers the counter of what prefetching reads.
+func newPrefetchCounter(r prometheus.Registerer) *prometheus.CounterVec {
+	c := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "sdp_csi_prefetched_bytes_total",
+		Help: "Bytes of goldens that were read ahead of their use, by the tenant that asked first.",
+	}, []string{"tenant"})
+	r.MustRegister(c)
+	return c
+}
+
+// Describe implements prometheus.Collector.
+func (g *goldens) Describe(out chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{g.mapped, g.sharers, g.running, g.lost} {
+		out <- d
+	}
+}
+
+// collectPatience bounds the questions to the kernel.
+const collectPatience = 5 * time.Second
+
+// Collect implements prometheus.Collector.
+func (g *goldens) Collect(out chan<- prometheus.Metric) {
+	ctx, cancel := context.WithTimeout(context.Background(), collectPatience)
+	defer cancel()
+	gauge := func(d *prometheus.Desc, n int) {
+		out <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, float64(n))
+	}
+	gauge(g.running, g.stager.Prefetching())
+	all, err := g.stager.Shared(ctx)
+	if err != nil {
+		gauge(g.lost, 1)
+		return
+	}
+	sharers := 0
+	for _, one := range all {
+		sharers += len(one.Sharers)
+	}
+	gauge(g.lost, 0)
+	gauge(g.mapped, len(all))
+	gauge(g.sharers, sharers)
+}

@@ -1,0 +1,110 @@
+package rbd
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"k8s.io/klog/v2"
+
+	"github.com/sdp-csi/sdp-csi/pkg/tenant"
+	"github.com/sdp-csi/sdp-csi/pkg/volume"
+)
+
+// How long a lease lasts, and how old it is renewed. A node that dies keeps a
+// retired golden for LeaseTime; a driver that was started again, which has no
+// keys until the next stage, has most of it to get one.
+const (
+	LeaseTime  = 24 * time.Hour
+	leaseRenew = time.Hour
+)
+
+// leases are what this process knows of the leases that it has taken. The zero
+// value is ready for use.
+type leases struct {
+	mu    sync.Mutex
+	taken map[string]lease
+}
+
+// lease is what it takes to renew one.
+type lease struct {
+	at    tenant.Place
+	m     Mapping
+	c     volume.Credentials
+	since time.Time // zero: not taken as yet
+}
+
+// lease tells in Ceph that this node reads the golden, so that its deletion
+// waits. A key that may not, or a Ceph that does not take it, is no reason to
+// keep a function waiting: what holds a golden is the volume's clone first of
+// all, and the mapping that comes next shows whether Ceph is there.
+func (s *Stager) lease(ctx context.Context, at tenant.Place, m Mapping, c volume.Credentials) {
+	if s.sharing.Node == "" || !s.sharing.leases.isDue(m.key()) {
+		return
+	}
+	l := lease{at: at, m: m, c: c}
+	s.take(ctx, l)
+}
+
+func (s *Stager) take(ctx context.Context, l lease) {
+	defer s.steps.Step("lease")()
+	now := time.Now()
+	if err := s.reader.Lease(ctx, l.at, l.c, l.m, s.sharing.Node, now.Add(LeaseTime)); err != nil {
+		s.reportLease(ctx, l, err)
+		return
+	}
+	l.since = now
+	s.sharing.leases.put(l)
+}
+
+// reportLease is quiet about keys that were not made by sdpctl: they may only
+// read, and a stage with another key may follow.
+func (s *Stager) reportLease(ctx context.Context, l lease, err error) {
+	log := klog.FromContext(ctx)
+	if errors.Is(err, volume.ErrDenied) {
+		log.V(2).Info("the key takes no lease of the golden", "image", l.m.Image, "user", l.c.User)
+		return
+	}
+	log.Error(err, "lease a golden", "image", l.m.Image, "user", l.c.User)
+}
+
+// renewLeases renews those that are due, with the keys that took them.
+func (s *Stager) renewLeases(ctx context.Context) {
+	for _, l := range s.sharing.leases.due() {
+		s.take(ctx, l)
+	}
+}
+
+func (l *leases) isDue(key string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return time.Since(l.taken[key].since) >= leaseRenew
+}
+
+func (l *leases) put(one lease) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.taken == nil {
+		l.taken = map[string]lease{}
+	}
+	l.taken[one.m.key()] = one
+}
+
+func (l *leases) due() (all []lease) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, one := range l.taken {
+		if time.Since(one.since) >= leaseRenew {
+			all = append(all, one)
+		}
+	}
+	return all
+}
+
+// drop forgets a lease, which ends by itself in Ceph.
+func (l *leases) drop(key string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.taken, key)
+}
