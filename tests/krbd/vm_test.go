@@ -111,14 +111,16 @@ func (m machine) boot(ctx context.Context, answer func(verb, volume string) stri
 	}
 	said, err := converse(out, in, answer)
 	err = errors.Join(err, qemu.Wait())
-	if ctx.Err() != nil {
+	switch {
+	case ctx.Err() != nil:
 		err = errors.Join(err, errors.New("the virtual machine hung"))
-	}
-	if err == nil && strings.Contains(said, "\nexit ") {
+	case err == nil && strings.Contains(said, "\nexit "):
 		return said, nil
+	case err == nil:
+		err = errors.New("the payload did not end")
 	}
 	kernel, _ := os.ReadFile(filepath.Join(m.run, "console"))
-	return said, fmt.Errorf("QEMU: %v: %s\n--- the kernel's console\n%s", err, &complaints, kernel)
+	return said, fmt.Errorf("QEMU: %w: %s\n--- the kernel's console\n%s", err, &complaints, kernel)
 }
 
 // converse reads what the payload says to its end and answers what it asks.
