@@ -176,13 +176,14 @@ func (a *Attachment) lock(m rbd.Mapping) error {
 	return fmt.Errorf("lock %s: %w", m.Image, classify(err))
 }
 
-// holder returns the address of the client that has the image's lock.
+// holder returns the address of the client that has the image's lock. What
+// librbd calls lock owners it does not tell about an image opened read-only.
 func (a *Attachment) holder() (string, error) {
-	owners, err := a.image.LockGetOwners()
-	if err != nil || len(owners) == 0 {
+	_, lockers, err := a.image.ListLockers()
+	if err != nil || len(lockers) == 0 {
 		return "", classify(err)
 	}
-	return owners[0].Owner, nil
+	return lockers[0].Addr, nil
 }
 
 // Identity returns what Ceph calls the image.

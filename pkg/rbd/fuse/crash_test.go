@@ -15,6 +15,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/sdp-csi/sdp-csi/pkg/rbd"
 	"github.com/sdp-csi/sdp-csi/pkg/volume"
 )
@@ -274,6 +276,38 @@ func TestRealCanceledMap(t *testing.T) {
 		}
 		n.empty()
 	}
+}
+
+// A Ceph that accepts connections and says nothing.
+func TestRealSilentCeph(t *testing.T) {
+	n := newNode(t)
+	m, _ := n.image("vol.silent", someSize)
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	m.Monitors = []string{listener.Addr().String()}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	if _, err := n.Map(ctx, m, n.key); !errors.Is(err, volume.ErrUnavailable) {
+		t.Fatal(err)
+	}
+	n.empty()
+}
+
+// An exporter that hangs does not hold an unmap up for ever.
+func TestRealHangingExporterIsKilled(t *testing.T) {
+	n := newNode(t)
+	m, _ := n.image("golden.hangs.v1", someSize)
+	m = n.sealed(m)
+	n.options.EndTimeout = time.Second
+	n.mapped(m)
+	if err := unix.Kill(n.exporterOf(m), unix.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	n.unmapped(m)
+	n.empty()
 }
 
 // Nothing that others can see, or that stays, has the key.
