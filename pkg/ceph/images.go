@@ -29,7 +29,7 @@ func newImageOptions(row *tenant.Cluster, more map[librbd.ImageOption]uint64) (*
 	options := librbd.NewRbdImageOptions()
 	err := setNumbers(options, map[librbd.ImageOption]uint64{
 		librbd.ImageOptionFormat:   2,
-		librbd.ImageOptionFeatures: uint64(features),
+		librbd.ImageOptionFeatures: features,
 		librbd.ImageOptionOrder:    objectOrder,
 	})
 	if err == nil {

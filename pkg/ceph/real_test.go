@@ -66,11 +66,6 @@ func wants(t *testing.T, err, want error) {
 	}
 }
 
-func (r real) admin(t *testing.T) volume.Credentials {
-	t.Helper()
-	return volume.Credentials{User: "admin", Key: volume.Secret(r.ceph.Key("client.admin"))}
-}
-
 func TestCloneAcrossTenants(t *testing.T) {
 	r := newReal(t, Options{})
 	ctx := t.Context()

@@ -20,11 +20,13 @@ const (
 	volumePrefix   = "sdp1"
 	snapshotPrefix = "sdp1s"
 
+	hashLength     = 32
+
 	// MaxClusterName and MaxTenantName bound the parts of an ID so that the
 	// whole stays below the 128 bytes that CSI guarantees.
 	MaxClusterName = 16
-	MaxTenantName  = 32
-	hashLength     = 32
+	// MaxTenantName is the tenant's part of that.
+	MaxTenantName = 32
 
 	// MaxID is what CSI allows for an ID, in bytes.
 	MaxID = 128
