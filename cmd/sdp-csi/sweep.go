@@ -21,6 +21,27 @@ type sweeper interface {
 	Sweep(ctx context.Context, at tenant.Place) error
 }
 
+// places returns where there can be volumes. Tenants that `auto` alone makes
+// are asked of the clusters; one that does not answer is left to the next start.
+func places(ctx context.Context, policy *tenant.Policy, list func(context.Context, tenant.Place) ([]string, error)) []tenant.Place {
+	if !policy.Auto() {
+		return policy.Places()
+	}
+	var all []tenant.Place
+	for _, c := range policy.Clusters() {
+		pool, err := policy.Pool(c.ID)
+		var found []string
+		if err == nil {
+			found, err = list(ctx, pool)
+		}
+		if err != nil {
+			klog.FromContext(ctx).Error(err, "list the tenants to sweep", "cluster", c.ID)
+		}
+		all = append(all, policy.PlacesIn(c, found)...)
+	}
+	return all
+}
+
 // sweepAll sweeps all places, one after the other, beside the controller's
 // requests. Those that fail, because Ceph does not answer, come again until
 // ctx ends.

@@ -110,7 +110,7 @@ func FuzzToken(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, token string) {
 		l := listing[volume.Volume]{controller: emptyController(t), parse: volume.ParseID, token: volume.ID.String}
-		stops, err := l.from(token)
+		stops, err := l.from(t.Context(), token)
 		if err != nil {
 			if !errors.Is(err, volume.ErrBadToken) {
 				t.Errorf("%q: %v", token, err)

@@ -108,7 +108,7 @@ func (l listing[T]) list(ctx context.Context, token string, limit int32) (all []
 	if err != nil {
 		return nil, "", err
 	}
-	stops, err := l.from(token)
+	stops, err := l.from(ctx, token)
 	if err != nil {
 		return nil, "", err
 	}
@@ -160,8 +160,8 @@ func (l listing[T]) read(ctx context.Context, s *stop, all []T, size int) ([]T, 
 }
 
 // from returns the stops of a list, from the token's on.
-func (l listing[T]) from(token string) ([]stop, error) {
-	all, err := l.stops()
+func (l listing[T]) from(ctx context.Context, token string) ([]stop, error) {
+	all, err := l.stops(ctx)
 	if err != nil || token == "" {
 		return all, err
 	}
@@ -178,23 +178,50 @@ func (l listing[T]) from(token string) ([]stop, error) {
 	return nil, badToken(token)
 }
 
-func (l listing[T]) stops() (all []stop, err error) {
+func (l listing[T]) stops(ctx context.Context) (all []stop, err error) {
 	policy := l.controller.policy()
-	places := policy.Places()
 	if l.only != nil {
-		at, err := policy.Open(*l.only)
-		if err != nil {
-			return nil, unlessAbsent(err)
-		}
-		places = []tenant.Place{at}
+		return l.stopOf(policy, *l.only)
 	}
 	for _, b := range l.controller.kinds() {
-		if l.only != nil && l.only.Backend != b {
-			continue
+		places, err := l.controller.places(ctx, policy, b)
+		if err != nil {
+			return nil, err
 		}
 		for _, p := range places {
 			all = append(all, stop{backend: b, place: p})
 		}
+	}
+	return all, nil
+}
+
+// stopOf is the one stop of a list of what belongs to id.
+func (l listing[T]) stopOf(policy *tenant.Policy, id volume.ID) ([]stop, error) {
+	if _, served := l.controller.backends[id.Backend]; !served {
+		return nil, nil
+	}
+	at, err := policy.Open(id)
+	if err != nil {
+		return nil, unlessAbsent(err)
+	}
+	return []stop{{backend: id.Backend, place: at}}, nil
+}
+
+// places returns where a backend has volumes. Tenants that `auto` alone makes
+// are not in the policy: the clusters are asked for them.
+func (c *Controller) places(ctx context.Context, policy *tenant.Policy, b volume.Backend) (all []tenant.Place, err error) {
+	for _, cluster := range policy.Clusters() {
+		var found []string
+		if policy.Auto() {
+			pool, err := policy.Pool(cluster.ID)
+			if err != nil {
+				return nil, err
+			}
+			if found, err = c.backends[b].Tenants(ctx, pool); err != nil {
+				return nil, fmt.Errorf("list the tenants of cluster %s: %w", cluster.ID, err)
+			}
+		}
+		all = append(all, policy.PlacesIn(cluster, found)...)
 	}
 	return all, nil
 }

@@ -175,3 +175,35 @@ func TestListSnapshotsFilters(t *testing.T) {
 		})
 	}
 }
+
+// A tenant that the policy's `auto` alone makes is listed too, in pages, and
+// one that the policy does not know is not.
+func TestListsAutoTenants(t *testing.T) {
+	r := newRig(t)
+	r.edit(t, "tenants:", "auto: true\ntenants:")
+	var want []string
+	for _, namespace := range []string{"acme-prod", "zeta", "beta"} {
+		at, err := r.policy.Load().Admit(namespace, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := r.ceph.MakeNamespace(t.Context(), at); err != nil {
+			t.Fatal(err)
+		}
+		for i := range 3 {
+			req := blank(fmt.Sprintf("v%d", i))
+			req.Parameters[namespaceKey] = namespace
+			want = append(want, r.create(t, req).GetVolumeId())
+		}
+	}
+	slices.Sort(want)
+	for _, limit := range []int32{0, 1, 4} {
+		if got := pages(t, limit, r.volumesPage(t)); !slices.Equal(slices.Sorted(slices.Values(got)), want) {
+			t.Errorf("limit %d:\n%s", limit, strings.Join(got, "\n"))
+		}
+	}
+	r.edit(t, "", "")
+	if got := pages(t, 0, r.volumesPage(t)); len(got) != 3 {
+		t.Errorf("without auto: %d volumes, want those of the one tenant of the policy", len(got))
+	}
+}

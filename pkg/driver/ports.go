@@ -24,6 +24,9 @@ type Provisioner interface {
 	// List returns up to limit volumes of a place whose hash is after
 	// `after`, in order, and the last hash it looked at (empty: no more).
 	List(ctx context.Context, at tenant.Place, after string, limit int) ([]volume.Volume, string, error)
+	// Tenants returns the names of the tenants that the place's pool has, known
+	// to the policy or not, in no order. It is for lists.
+	Tenants(ctx context.Context, at tenant.Place) ([]string, error)
 	// Free returns the bytes that the place can still store.
 	Free(ctx context.Context, at tenant.Place) (int64, error)
 }

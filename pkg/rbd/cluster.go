@@ -23,6 +23,9 @@ type Cluster interface {
 	Images
 	Snapshots
 	Quota
+	// ListNamespaces returns the names of the RADOS namespaces of the place's
+	// pool, in no order.
+	ListNamespaces(ctx context.Context, at tenant.Place) ([]string, error)
 	// Free returns the bytes that the place's pool can still store.
 	Free(ctx context.Context, at tenant.Place) (int64, error)
 }

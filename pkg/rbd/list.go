@@ -13,6 +13,11 @@ import (
 // readers is how many records of a page are read at once.
 const readers = 16
 
+// Tenants returns whose namespaces the place's pool has.
+func (p *Provisioner) Tenants(ctx context.Context, at tenant.Place) ([]string, error) {
+	return p.cluster.ListNamespaces(ctx, at)
+}
+
 // List returns one page of a place's finished volumes, in the order of their
 // hashes, and the last hash looked at (empty: there are no more). A page can
 // have fewer volumes than limit before the end. It opens no image.

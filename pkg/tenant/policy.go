@@ -3,6 +3,7 @@ package tenant
 import (
 	"fmt"
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/sdp-csi/sdp-csi/pkg/volume"
@@ -113,8 +114,22 @@ func (p *Policy) CheckPod(id volume.ID, namespace string) error {
 func (p *Policy) Places() []Place {
 	var all []Place
 	for _, c := range p.file.Clusters {
-		for _, t := range p.file.Tenants {
-			all = append(all, Place{cluster: c, tenant: t.Name})
+		all = append(all, p.PlacesIn(c, nil)...)
+	}
+	return all
+}
+
+// PlacesIn returns the places of a cluster: tenants in the policy's order and,
+// with `auto`, behind them those of the found names which `auto` alone makes
+// tenants, in order. found are the namespaces that the cluster has.
+func (p *Policy) PlacesIn(c *Cluster, found []string) []Place {
+	var all []Place
+	for _, t := range p.file.Tenants {
+		all = append(all, Place{cluster: c, tenant: t.Name})
+	}
+	for _, name := range slices.Sorted(slices.Values(found)) {
+		if p.tenants[name] == nil && p.knows(name) {
+			all = append(all, Place{cluster: c, tenant: name})
 		}
 	}
 	return all
