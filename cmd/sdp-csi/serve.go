@@ -80,7 +80,9 @@ func (p *process) addController(cluster *ceph.Cluster) error {
 		Backends: map[volume.Backend]driver.Backend{volume.RBD: provisioner},
 	})
 	p.ask = cluster.Ping
-	p.beside = append(p.beside, func(ctx context.Context) { sweepAll(ctx, provisioner, places(ctx, p.source.Policy(), provisioner.Tenants)) })
+	p.beside = append(p.beside, func(ctx context.Context) {
+		sweepAll(ctx, provisioner, places(ctx, p.source.Policy(), provisioner.Tenants))
+	})
 	return nil
 }
 
