@@ -20,7 +20,7 @@ const (
 	volumePrefix   = "sdp1"
 	snapshotPrefix = "sdp1s"
 
-	hashLength     = 32
+	hashLength = 32
 
 	// MaxClusterName and MaxTenantName bound the parts of an ID so that the
 	// whole stays below the 128 bytes that CSI guarantees.
