@@ -35,9 +35,10 @@ func Program(t testing.TB, name string) string {
 
 // Driver is a running sdp-csi and a connection to it.
 type Driver struct {
-	Conn *grpc.ClientConn
-	cmd  *exec.Cmd
-	log  *bytes.Buffer
+	Conn   *grpc.ClientConn
+	cmd    *exec.Cmd
+	log    *bytes.Buffer
+	killed bool
 }
 
 // Start starts sdp-csi and waits until its probe is ready. It ends with the
@@ -61,7 +62,7 @@ func Start(t testing.TB, mode, policyFile string, args ...string) *Driver {
 	if d.Conn, err = grpc.NewClient(endpoint, grpc.WithTransportCredentials(insecure.NewCredentials())); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { d.Conn.Close() })
+	t.Cleanup(func() { _ = d.Conn.Close() }) // a killed one's is closed already
 	if err := d.ready(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -86,7 +87,24 @@ func (d *Driver) ready(ctx context.Context) error {
 	}
 }
 
+// Kill ends the process as kill -9 does. What it made in the kernel stays.
+func (d *Driver) Kill(t testing.TB) {
+	t.Helper()
+	d.killed = true
+	if err := d.cmd.Process.Kill(); err != nil {
+		t.Errorf("kill the driver: %v", err)
+	}
+	_ = d.cmd.Wait() // it was killed, which is what the error says
+	if err := d.Conn.Close(); err != nil {
+		t.Errorf("leave the killed driver: %v", err)
+	}
+}
+
 func (d *Driver) stop(t testing.TB) {
+	if d.killed {
+		d.showLog(t)
+		return
+	}
 	if err := d.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Errorf("end the driver: %v", err)
 	}
@@ -96,6 +114,10 @@ func (d *Driver) stop(t testing.TB) {
 	if err != nil {
 		t.Errorf("the driver ended with: %v", err)
 	}
+	d.showLog(t)
+}
+
+func (d *Driver) showLog(t testing.TB) {
 	if t.Failed() {
 		t.Logf("the driver's log:\n%s", d.log)
 	}

@@ -1,0 +1,130 @@
+package sharing
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/container-storage-interface/spec/lib/go/csi"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/sdp-csi/sdp-csi/tests/daemon"
+)
+
+// The storm: CI has two busy cores.
+const (
+	functions = 12
+	workers   = 8
+	rounds    = 3
+	// killEvery is how many answers come between two kills. There are four
+	// calls in a life.
+	killEvery = functions * rounds * 4 / 7
+)
+
+// mortal is a driver that is killed while calls run, and started again.
+type mortal struct {
+	r       *rig
+	mu      sync.RWMutex // held for writing while there is none
+	driver  *daemon.Driver
+	answers chan struct{}
+}
+
+// TestStormOfKills leads 12 volumes of 3 goldens and 2 tenants through their
+// lives on a node, by 8 workers, while the driver is killed and started again.
+// Every read is right, and in the end nothing is left.
+func TestStormOfKills(t *testing.T) {
+	r := newRig(t)
+	goldens := []string{"a:v1", "b:v1", "c:v2"}
+	for i, g := range goldens {
+		r.seed(g, []string{"erofs", "ext4"}[i%2])
+	}
+	m := &mortal{r: r, driver: r.start("node", "--golden-linger=1s", "--prefetch-limit=1000000000"), answers: make(chan struct{}, functions*rounds*8)}
+	var all []*function
+	for i := range functions {
+		w := want{namespace: []string{r.one, r.two}[i%2], name: fmt.Sprintf("f%d", i), golden: goldens[i%3], readOnly: true}
+		w.parameters = map[string]string{"prefetch": []string{"none", "metadata", "all"}[i/3%3]}
+		all = append(all, r.function("node", w, r.create(m.driver, w)))
+	}
+	ctx, end := context.WithCancel(t.Context())
+	killed := make(chan int)
+	go func() { killed <- m.killNowAndThen(ctx) }()
+	var group errgroup.Group
+	group.SetLimit(workers)
+	for range rounds {
+		for _, f := range all {
+			group.Go(func() error { return m.live(f) })
+		}
+	}
+	err := group.Wait()
+	end()
+	t.Logf("the driver was killed %d times", <-killed)
+	r.must(err)
+	r.wantNothing()
+}
+
+// killNowAndThen returns how often it killed.
+func (m *mortal) killNowAndThen(ctx context.Context) (kills int) {
+	for answers := 0; ; {
+		select {
+		case <-ctx.Done():
+			return kills
+		case <-m.answers:
+			if answers++; answers%killEvery != 0 {
+				continue
+			}
+		}
+		m.driver.Kill(m.r.t)
+		m.mu.Lock()
+		m.driver = m.r.start("node", "--golden-linger=1s", "--prefetch-limit=1000000000")
+		m.mu.Unlock()
+		kills++
+	}
+}
+
+// live leads a function through one life on the node.
+func (m *mortal) live(f *function) error {
+	f.lock.Lock()
+	defer f.lock.Unlock()
+	for _, step := range []func(context.Context, csi.NodeClient) error{f.stage, f.publish} {
+		if err := m.call(step); err != nil {
+			return fmt.Errorf("start %s: %w", f.name, err)
+		}
+	}
+	model, err := os.ReadFile(filepath.Join(f.target, "model.h5"))
+	if err != nil || sha256.Sum256(model) != m.r.digests[f.golden] {
+		return fmt.Errorf("%s reads %d wrong bytes: %w", f.name, len(model), err)
+	}
+	for _, step := range []func(context.Context, csi.NodeClient) error{f.unpublish, f.unstage} {
+		if err := m.call(step); err != nil {
+			return fmt.Errorf("end %s: %w", f.name, err)
+		}
+	}
+	return nil
+}
+
+// call makes a call until it succeeds, as a kubelet does. It waits for a
+// driver to be there, and does not keep one from being killed.
+func (m *mortal) call(step func(context.Context, csi.NodeClient) error) error {
+	ctx, cancel := context.WithTimeout(m.r.t.Context(), patience)
+	defer cancel()
+	for {
+		m.mu.RLock()
+		conn := m.driver.Conn
+		m.mu.RUnlock()
+		err := step(ctx, csi.NewNodeClient(conn))
+		m.answers <- struct{}{}
+		if err == nil || ctx.Err() != nil {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
