@@ -81,6 +81,7 @@ func (o *options) bind(flags *pflag.FlagSet) {
 	flags.StringVar(&o.mapper, "mapper", mapperAuto, "how a node makes devices of images: krbd, nbd, fuse, or auto for the first of these that the kernel can do")
 	flags.StringVar(&o.stateDir, "state-dir", "/run/sdp-csi", "directory of the goldens' mounts and the fuse mapper's, the same at each start")
 	flags.DurationVar(&o.goldenLinger, "golden-linger", 10*time.Minute, "how long a golden stays mapped after its last volume (0: not at all)")
+	flags.DurationVar(&o.retireGrace, "retire-grace", 24*time.Hour, "how long a controller leaves a golden whose deletion was asked for, longer than --golden-linger of any node")
 	flags.Int64Var(&o.prefetchLimit, "prefetch-limit", 16<<30, "bytes of goldens that this node may hold by prefetching (0: no prefetch)")
 	flags.Int64Var(&o.maxVolumes, "max-volumes", 0, "how many volumes this node can have (0: what the mapper can do)")
 	flags.StringVar(&o.defaultTenant, "default-tenant", "", "tenant of requests that name no namespace (without one they are refused)")

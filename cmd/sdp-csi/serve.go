@@ -74,11 +74,13 @@ func (p *process) addController(cluster *ceph.Cluster) error {
 	if err := checkController(p.source.Policy(), p.defaultTenant); err != nil {
 		return err
 	}
-	provisioner := rbd.NewProvisioner(cluster, golden.NewLibrary(cluster, golden.Options{}))
+	library := golden.NewLibrary(cluster, golden.Options{Grace: p.retireGrace})
+	provisioner := rbd.NewProvisioner(cluster, library)
 	p.server.Controller = driver.NewController(driver.ControllerOptions{
 		Policy: p.source.Policy, DefaultTenant: p.defaultTenant,
 		Backends: map[volume.Backend]driver.Backend{volume.RBD: provisioner},
 	})
+	p.beside = append(p.beside, func(ctx context.Context) { purgeAll(ctx, library, p.source.Policy) })
 	p.ask = cluster.Ping
 	p.beside = append(p.beside, func(ctx context.Context) {
 		sweepAll(ctx, provisioner, places(ctx, p.source.Policy(), provisioner.Tenants))

@@ -76,3 +76,37 @@ func sweepPlace(ctx context.Context, s sweeper, at tenant.Place) error {
 	defer cancel()
 	return s.Sweep(ctx, at)
 }
+
+// purgeEvery is how often the controller looks for goldens whose deletion had
+// to wait.
+const purgeEvery = time.Hour
+
+// purger goes on with deletions of a place.
+type purger interface {
+	Purge(ctx context.Context, at tenant.Place) error
+}
+
+// purgeAll goes on with the deletions of goldens that wait for nodes, until
+// ctx ends.
+func purgeAll(ctx context.Context, p purger, policy func() *tenant.Policy) {
+	ticker := time.NewTicker(purgeEvery)
+	defer ticker.Stop()
+	for {
+		for _, at := range policy().Places() {
+			if err := purgePlace(ctx, p, at); err != nil && ctx.Err() == nil {
+				klog.FromContext(ctx).Error(err, "purge goldens", "place", at.String())
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+	}
+}
+
+func purgePlace(ctx context.Context, p purger, at tenant.Place) error {
+	ctx, cancel := context.WithTimeout(ctx, sweepPatience)
+	defer cancel()
+	return p.Purge(ctx, at)
+}

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/sdp-csi/sdp-csi/pkg/golden"
 	"github.com/sdp-csi/sdp-csi/pkg/rbd"
@@ -24,6 +25,7 @@ type cluster interface {
 type app struct {
 	policyPath string
 	output     string
+	grace      time.Duration // of deletions
 
 	stdin  io.Reader
 	stdout io.Writer

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"time"
@@ -58,8 +59,11 @@ func (a *app) library() (*golden.Library, error) {
 	if err != nil {
 		return nil, err
 	}
-	return golden.NewLibrary(c, golden.Options{}), nil
+	return golden.NewLibrary(c, golden.Options{Grace: a.grace}), nil
 }
+
+// defaultGrace is much longer than goldens linger on nodes.
+const defaultGrace = 24 * time.Hour
 
 // withGolden runs a verb on the golden that the only argument names.
 func (a *app) withGolden(w *where, verb func(context.Context, *golden.Library, tenant.Place, volume.GoldenRef) error) func(*cobra.Command, []string) error {
@@ -125,17 +129,25 @@ func newGoldenDeleteCommand(a *app) *cobra.Command {
 		Use:   "delete NAME:VERSION",
 		Short: "Delete a golden that has no clones, or what an interrupted import left",
 		Long: "Deletes a golden. It is refused while volumes made from the golden exist; `sdpctl golden retire`\n" +
-			"keeps new ones from being made. The name and version of a golden are never used again.",
+			"keeps new ones from being made. The golden is retired at once. Its data goes when nodes have had\n" +
+			"--retire-grace to let go of it and none says that it reads it: the controller does that, or the same\n" +
+			"command again. The name and version of a golden are never used again.",
 		Example: "  sdpctl golden delete --tenant acme resnet50:v1",
 		Args:    exactArgs(1, "the golden's NAME:VERSION"),
 		RunE: a.withGolden(w, func(ctx context.Context, l *golden.Library, at tenant.Place, ref volume.GoldenRef) error {
-			if err := l.Delete(ctx, at, ref); err != nil {
+			err := l.Delete(ctx, at, ref)
+			var waiting *golden.Waiting
+			if errors.As(err, &waiting) {
+				return a.print(stateAnswer{ref.String(), volume.GoldenRetired}, table{rows: [][]string{{waiting.Message()}}})
+			}
+			if err != nil {
 				return err
 			}
 			return a.printState(ref, volume.GoldenDeleted)
 		}),
 	}
 	w.flags(cmd)
+	cmd.Flags().DurationVar(&a.grace, "retire-grace", defaultGrace, "how long nodes have to let go of the golden; longer than the driver's --golden-linger")
 	return cmd
 }
 

@@ -99,7 +99,10 @@ func TestGoldenLife(t *testing.T) {
 		t.Errorf("list: %+v, %v", list, err)
 	}
 	d.must("golden", "retire", "acme/resnet50:v1")
-	d.must("golden", "delete", "acme/resnet50:v1")
+	if out := d.must("golden", "delete", "acme/resnet50:v1"); !strings.Contains(out, "is retired, and its data goes at") {
+		t.Errorf("delete: %s", out)
+	}
+	d.must("golden", "delete", "acme/resnet50:v1", "--retire-grace=0s")
 	if out := d.must("golden", "list"); strings.Contains(out, "resnet50") {
 		t.Errorf("a deleted golden is listed:\n%s", out)
 	}

@@ -35,11 +35,12 @@ func (l *Library) retire(ctx context.Context, at tenant.Place, ref volume.Golden
 	return l.update(ctx, at, ref, rec)
 }
 
-// Delete removes a golden. What is left is a record that keeps the name from
-// being used again; of an import that did not end nothing is left, its name
-// was never used. A golden that has clones wraps volume.ErrInUse. To delete a
-// deleted one is success, and a deletion that was interrupted is finished by
-// the next.
+// Delete retires a golden and, when the grace is over and no node's lease is
+// left, removes it; until then it is a *Waiting. What is left is a record that
+// keeps the name from being used again; of an import that did not end nothing
+// is left, its name was never used. A golden that has clones wraps
+// volume.ErrInUse. To delete a deleted one is success, and a deletion that was
+// interrupted is finished by the next, or by Purge.
 func (l *Library) Delete(ctx context.Context, at tenant.Place, ref volume.GoldenRef) error {
 	unlock, err := l.lock(ctx, at, ref)
 	if err != nil {
@@ -64,18 +65,25 @@ func (l *Library) Delete(ctx context.Context, at tenant.Place, ref volume.Golden
 // begun before and is made after the count keeps its data all the same: Ceph
 // keeps the snapshot and refuses to remove the image.
 func (l *Library) remove(ctx context.Context, at tenant.Place, ref volume.GoldenRef, rec record) error {
-	if rec.State == volume.GoldenReady {
-		if err := l.refuseInUse(ctx, at, ref); err != nil {
-			return err
-		}
-		if err := l.retire(ctx, at, ref, rec); err != nil {
-			return err
-		}
-	}
 	if err := l.refuseInUse(ctx, at, ref); err != nil {
 		return err
 	}
+	if rec.Leaving.IsZero() {
+		rec.State, rec.Leaving = volume.GoldenRetired, l.now()
+		if err := l.update(ctx, at, ref, rec); err != nil {
+			return err
+		}
+		if err := l.refuseInUse(ctx, at, ref); err != nil {
+			return err
+		}
+	}
+	if err := l.refuseRead(ctx, at, ref, rec); err != nil {
+		return err
+	}
 	if err := l.removeImage(ctx, at, ref); err != nil {
+		return err
+	}
+	if err := l.store.RemoveLeases(ctx, at, rec.ImageID); err != nil {
 		return err
 	}
 	rec.State = volume.GoldenDeleted

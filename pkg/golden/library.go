@@ -17,6 +17,9 @@ type Options struct {
 	// InFlight is how many pieces of 4 MiB an import writes and reads back at once,
 	// each with two buffers of that size (8).
 	InFlight int
+	// Grace is how long a golden stays after its deletion was asked for, so
+	// that no node reads it any more: longer than goldens linger there (0).
+	Grace time.Duration
 	// Now is the clock (time.Now).
 	Now func() time.Time
 }
@@ -25,12 +28,13 @@ type Options struct {
 type Library struct {
 	store    Store
 	inFlight int
+	grace    time.Duration
 	now      func() time.Time
 }
 
 // NewLibrary returns the library of what store holds.
 func NewLibrary(store Store, o Options) *Library {
-	l := &Library{store: store, inFlight: o.InFlight, now: o.Now}
+	l := &Library{store: store, inFlight: o.InFlight, grace: o.Grace, now: o.Now}
 	if l.inFlight <= 0 {
 		l.inFlight = 8
 	}

@@ -30,6 +30,8 @@ type record struct {
 	SnapshotID uint64             `json:"snapshotID,omitempty"`
 	Source     string             `json:"source,omitempty"`
 	Created    time.Time          `json:"created"`
+	// Leaving is when its deletion was asked for.
+	Leaving time.Time `json:"leaving,omitzero"`
 	// Attempt tells the imports of one golden apart, so that one whose lock
 	// expired while it slept does not seal what a later one writes.
 	Attempt string `json:"attempt,omitempty"`

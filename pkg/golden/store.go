@@ -3,6 +3,7 @@ package golden
 import (
 	"context"
 	"io"
+	"time"
 
 	"github.com/sdp-csi/sdp-csi/pkg/tenant"
 )
@@ -13,6 +14,7 @@ import (
 type Store interface {
 	Records
 	Images
+	Leases
 	// LockRecord takes an exclusive, self-expiring lock on a name and keeps
 	// it until the returned function is called. A name that somebody else has
 	// locked wraps volume.ErrPending. The lock of a killed holder expires
@@ -42,6 +44,15 @@ type Images interface {
 	RemoveSnapshot(ctx context.Context, at tenant.Place, image, snapshot string) error
 	// Children returns how many clones the snapshot has, in all namespaces.
 	Children(ctx context.Context, at tenant.Place, image, snapshot string) (int, error)
+}
+
+// Leases are what nodes note that read an image without a clone of their own.
+type Leases interface {
+	// Leases returns the nodes, and until when each reads. Without any it is
+	// empty.
+	Leases(ctx context.Context, at tenant.Place, imageID string) (map[string]time.Time, error)
+	// RemoveLeases forgets them all. Absent is success.
+	RemoveLeases(ctx context.Context, at tenant.Place, imageID string) error
 }
 
 // Image is an open image. ReadAt and WriteAt may be called concurrently.

@@ -18,7 +18,7 @@ const (
 	// clones of their own would need 30 GB of page cache: fewer are measured,
 	// and each adds the same.
 	clones = 4
-	rounds = 3
+	rounds = 5
 )
 
 // TestNode takes all figures of the node benchmark.
