@@ -206,7 +206,7 @@ func (s *Stager) release(ctx context.Context, m Mapping) error {
 	dev, err := s.mapper.Find(ctx, m)
 	if errors.Is(err, volume.ErrNotFound) {
 		// A half-made mapping has no device as yet.
-		return s.mapper.Unmap(ctx, m)
+		return s.unmap(ctx, m)
 	}
 	if err != nil {
 		return err
@@ -215,7 +215,7 @@ func (s *Stager) release(ctx context.Context, m Mapping) error {
 	if err != nil || users > 0 {
 		return err
 	}
-	return s.mapper.Unmap(ctx, m)
+	return s.unmap(ctx, m)
 }
 
 // Expand makes the device, and the file system on it, as large as the image.
