@@ -8,7 +8,7 @@ ARG BUILDER=golang:1.26-bookworm
 
 FROM ${BUILDER} AS build
 RUN apt-get update \
- && apt-get install -y --no-install-recommends gcc libc6-dev librados-dev librbd-dev \
+ && apt-get install -y --no-install-recommends ca-certificates gcc libc6-dev librados-dev librbd-dev \
  && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
 COPY go.mod go.sum ./
@@ -18,11 +18,11 @@ ARG TARGETARCH
 RUN GOARCH=${TARGETARCH} hack/go build -trimpath -ldflags='-s -w' -o /out/ ./cmd/sdp-csi ./cmd/sdpctl ./cmd/sdp-export
 
 FROM ${BASE}
-# e2fsprogs, xfsprogs: make, check and grow file systems. erofs-utils: sdpctl
-# makes goldens. rbd-nbd, fuse3: the mappers of those names. kmod: loads rbd.
+# e2fsprogs, xfsprogs: make and grow file systems. rbd-nbd, fuse3: the mappers
+# of those names. kmod: loads rbd.
 RUN apt-get update \
  && apt-get install -y --no-install-recommends \
-    ca-certificates librados2 librbd1 e2fsprogs xfsprogs erofs-utils rbd-nbd fuse3 kmod mount \
+    ca-certificates librados2 librbd1 e2fsprogs xfsprogs rbd-nbd fuse3 kmod \
  && rm -rf /var/lib/apt/lists/*
 COPY --from=build /out/ /usr/local/bin/
 COPY LICENSE /usr/share/doc/sdp-csi/LICENSE
