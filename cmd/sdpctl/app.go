@@ -34,6 +34,9 @@ type app struct {
 	// connect opens Ceph. Tests put a fake here.
 	connect func() (cluster, error)
 
+	// survey looks at this node. Tests put a fake here.
+	survey survey
+
 	policy  *tenant.Policy
 	cluster cluster
 }

@@ -23,7 +23,7 @@ func run() int {
 		fmt.Fprintln(os.Stderr, "\nsdpctl: cleaning up; Ctrl-C again ends at once")
 	})
 	defer unwatch()
-	a := &app{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr}
+	a := &app{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, survey: surveyNode}
 	a.connect = func() (cluster, error) { return ceph.NewCluster(ceph.Options{}), nil }
 	err := newRootCommand(a).ExecuteContext(ctx)
 	if err != nil {

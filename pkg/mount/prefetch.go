@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -24,6 +23,9 @@ const (
 	prefetchers = 8
 	// prefetchPiece is an RBD object.
 	prefetchPiece = 4 << 20
+	// prefetchStep is a request of the block layer: its last byte comes with
+	// the whole of it.
+	prefetchStep = 256 << 10
 	// prefetchHead is what of each file holds its header, for metadata.
 	prefetchHead = 64 << 10
 	// memoryReserve is the part of the memory that stays available.
@@ -90,24 +92,27 @@ func goOn(ctx context.Context) error {
 	return err
 }
 
-// readPiece reads through a small buffer, which stays in the processor's
-// cache; the kernel's read-ahead makes the requests large.
+// readPiece lets the kernel read ahead, which copies nothing to this process,
+// and waits for it by reading a byte here and there.
 func readPiece(path string, at, length int64) (int64, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return 0, err
 	}
 	defer f.Close()
-	buffer := make([]byte, min(length, 256<<10))
-	return io.CopyBuffer(discard{}, onlyReader{io.NewSectionReader(f, at, length)}, buffer)
+	if err := unix.Fadvise(int(f.Fd()), at, length, unix.FADV_WILLNEED); err != nil {
+		return 0, err
+	}
+	probe := make([]byte, 1)
+	for end := at + min(prefetchStep, length); ; end = min(end+prefetchStep, at+length) {
+		if _, err := f.ReadAt(probe, end-1); err != nil {
+			return 0, err
+		}
+		if end == at+length {
+			return length, nil
+		}
+	}
 }
-
-// onlyReader and discard hide what would let io.CopyBuffer do without buffer.
-type onlyReader struct{ io.Reader }
-
-type discard struct{}
-
-func (discard) Write(p []byte) (int, error) { return len(p), nil }
 
 // memory returns the node's memory, and what of it could be had, in bytes
 // (proc_meminfo(5)).

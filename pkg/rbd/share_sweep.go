@@ -150,7 +150,7 @@ func (s *Stager) leaveShared(ctx context.Context, lower string) error {
 		s.sharing.prefetches.cancel(m.key())
 		s.idle.begin(m.key())
 		if s.sharing.Linger == 0 {
-			return s.releaseGolden(ctx, m.Mapping)
+			return s.releaseLast(ctx, m.Mapping)
 		}
 	}
 	return nil
@@ -183,6 +183,18 @@ func (o *owed) all() []Mapping {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return slices.Collect(maps.Values(o.set))
+}
+
+// releaseLast is releaseGolden for the last volume's unstage, which is no less
+// done where a process or another mount namespace still holds the golden: the
+// sweep takes it then.
+func (s *Stager) releaseLast(ctx context.Context, m Mapping) error {
+	err := s.releaseGolden(ctx, m)
+	if errors.Is(err, volume.ErrInUse) {
+		klog.FromContext(ctx).V(2).Info("the golden is held by somebody else, the sweep will take it", "reason", err.Error())
+		return nil
+	}
+	return err
 }
 
 // idle remembers since when nobody uses a golden. The zero value is ready for

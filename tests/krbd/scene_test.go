@@ -116,6 +116,8 @@ func (d *director) volumes(erofs, ext4 volume.GoldenRef) {
 	for role, spec := range map[string]volume.Spec{
 		scene.Function: {ReadOnly: true, Source: volume.Source{Golden: erofs}},
 		scene.Journal:  {ReadOnly: true, Source: volume.Source{Golden: ext4}},
+		scene.SharedA:  {ReadOnly: true, Share: volume.ShareNode, Source: volume.Source{Golden: erofs}},
+		scene.SharedB:  {ReadOnly: true, Share: volume.ShareNode, Source: volume.Source{Golden: erofs}},
 		scene.Copy:     {Source: volume.Source{Golden: ext4}, Size: volume.Size{Required: 256 << 20}},
 		scene.Ext4:     {FsType: "ext4", Size: volume.Size{Required: 64 << 20}},
 		scene.XFS:      {FsType: "xfs", Size: volume.Size{Required: 512 << 20}},

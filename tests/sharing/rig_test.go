@@ -39,8 +39,11 @@ type rig struct {
 	digests          map[string][sha256.Size]byte // of the goldens' models
 }
 
+// newRig returns a rig. Tests with rigs of their own run in parallel: most of
+// their time they wait for Ceph.
 func newRig(t *testing.T) *rig {
 	t.Helper()
+	t.Parallel()
 	mark := strings.ToLower(rand.Text()[:8])
 	r := &rig{
 		t: t, ceph: realceph.New(t), one: "one-" + mark, two: "two-" + mark, public: "public-" + mark,
@@ -59,7 +62,6 @@ func newRig(t *testing.T) *rig {
 		}
 	})
 	r.dir, r.config = dir, filepath.Join(dir, "config.yaml")
-	r.programs()
 	text := fmt.Sprintf("clusters: [%[1]s]\ntenants:\n- {name: %[2]s, namespaces: [%[2]s], goldens: [%[4]s/*]}\n- {name: %[3]s, namespaces: [%[3]s], goldens: [%[4]s/*]}\n- {name: %[4]s, namespaces: [%[4]s]}\n",
 		r.ceph.Cluster("test", r.pool), r.one, r.two, r.public)
 	r.must(os.WriteFile(r.config, []byte(text), 0o600))
@@ -78,17 +80,6 @@ func (r *rig) must(err error) {
 	if err != nil {
 		r.t.Fatal(err)
 	}
-}
-
-// programs builds what the drivers run, once.
-func (r *rig) programs() {
-	if os.Getenv("SDP_BIN") != "" {
-		return
-	}
-	for _, name := range []string{"sdp-csi", "sdp-export"} {
-		r.must(os.Rename(daemon.Program(r.t, name), filepath.Join(r.dir, name)))
-	}
-	r.t.Setenv("SDP_BIN", r.dir)
 }
 
 func (r *rig) registrar() *tenant.Registrar {

@@ -12,6 +12,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"runtime"
+	"runtime/debug"
 	"strconv"
 	"strings"
 	"testing"
@@ -53,6 +55,7 @@ func newMachine(t *testing.T) *machine {
 	m.must(os.WriteFile(policy, fmt.Appendf(nil, "clusters: [%s]\ntenants: [{name: %s, namespaces: [%[2]s]}]\n", m.ceph.Cluster("bench", m.pool), owner), 0o600))
 	user := "bench-" + m.pool
 	m.secrets = map[string]string{"userID": user, "userKey": m.ceph.User(user, "mon", "profile rbd", "osd", "profile rbd pool="+m.pool+" namespace="+owner)}
+	touch()
 	m.seed(policy)
 	m.driver = daemon.Start(t, "all", policy, "--mapper=fuse", "--golden-linger=0s", "--node-id=bench", "--state-dir="+m.state())
 	return m
@@ -179,14 +182,35 @@ func (m *machine) remove(all []*function) {
 	}
 }
 
-// empty checks that no golden is mapped, so that the next read is a first one.
+// empty waits until no golden is mapped, so that the next read is a first one.
 func (m *machine) empty() {
 	m.t.Helper()
-	mounts, err := os.ReadFile("/proc/self/mountinfo")
-	m.must(err)
-	if strings.Contains(string(mounts), m.state()) {
-		m.t.Fatalf("there are mounts in %s still:\n%s", m.state(), mounts)
+	ctx, cancel := context.WithTimeout(m.t.Context(), time.Minute)
+	defer cancel()
+	for {
+		mounts, err := os.ReadFile("/proc/self/mountinfo")
+		m.must(err)
+		if !strings.Contains(string(mounts), m.state()) {
+			return
+		}
+		select {
+		case <-ctx.Done():
+			m.t.Fatalf("there are mounts in %s still:\n%s", m.state(), mounts)
+		case <-time.After(50 * time.Millisecond):
+		}
 	}
+}
+
+// touch makes the host of a virtual machine give the memory that page cache
+// will need: it comes slowly at the first touch, whatever reads into it.
+func touch() {
+	memory := make([]byte, 4<<30)
+	for at := 0; at < len(memory); at += os.Getpagesize() {
+		memory[at] = 1
+	}
+	runtime.KeepAlive(memory)
+	memory = nil
+	debug.FreeOSMemory()
 }
 
 // osdBytes is what clients have read from the OSD so far.

@@ -47,6 +47,8 @@ const (
 const (
 	Function = "function" // read-only, a clone of the golden
 	Journal  = "journal"  // read-only, a clone of an ext4 golden
+	SharedA  = "shared-a" // read-only, to be shown by the golden's own mapping
+	SharedB  = "shared-b" // another one of the same golden
 	Copy     = "copy"     // writable, a larger clone of an ext4 golden
 	Ext4     = "ext4"     // blank
 	XFS      = "xfs"      // blank
