@@ -23,7 +23,7 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		}, []string{"method", "code"}),
 		steps: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    "sdp_csi_stage_step_duration_seconds",
-			Help:    "How long the steps of staging took: record, map, format, mount, grow.",
+			Help:    "How long the steps of staging took: record, map, lease, format, replay, mount, overlay, grow.",
 			Buckets: prometheus.ExponentialBuckets(0.0005, 2, 17), // 0.5 ms to 33 s
 		}, []string{"step"}),
 	}

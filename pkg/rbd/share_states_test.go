@@ -100,8 +100,8 @@ func (p *play) end() {
 	p.ceph.Reset(nil)
 }
 
-// moveCount is how long the sequences are that are played: every one of them.
-const moveCount = 5
+// moveCount is how long the sequences are of which every one is played.
+const moveCount = 4
 
 // TestShareEverySequence plays every sequence of moves.
 func TestShareEverySequence(t *testing.T) {
@@ -116,6 +116,46 @@ func TestShareEverySequence(t *testing.T) {
 	}
 }
 
+// TestShareEveryInterleaving plays every order in which these moves can
+// come: each volume is staged and unstaged, and the driver is started
+// again twice.
+func TestShareEveryInterleaving(t *testing.T) {
+	p, played := newPlay(t), 0
+	lines := [][]string{{"restart", "restart"}}
+	for _, v := range sharers {
+		lines = append(lines, []string{"stage " + v, "unstage " + v})
+	}
+	interleave(lines, nil, func(order []string) {
+		for i, move := range order {
+			p.must(p.do(move))
+			p.check(fmt.Sprintf("%q, after move %d", order, i))
+		}
+		p.end()
+		played++
+	})
+	if played != 2520 { // 8! / 2!^4
+		t.Errorf("%d orders were played", played)
+	}
+}
+
+// interleave calls play with every order of the lines' moves in which each
+// line keeps its own.
+func interleave(lines [][]string, so []string, play func(order []string)) {
+	done := true
+	for i, line := range lines {
+		if len(line) == 0 {
+			continue
+		}
+		done = false
+		rest := slices.Clone(lines)
+		rest[i] = line[1:]
+		interleave(rest, append(slices.Clone(so), line[0]), play)
+	}
+	if done {
+		play(so)
+	}
+}
+
 func power(base, exponent int) int {
 	n := 1
 	for range exponent {
@@ -124,37 +164,31 @@ func power(base, exponent int) int {
 	return n
 }
 
-// crashCount is how long the sequences are in which each effect of the last
-// move is met by each kind of fault.
-const crashCount = 3
-
-// TestShareEveryCrash plays every sequence of moves, breaks the last at each
-// of its effects, and starts the driver again: after its sweep all is as the
-// mount table of the volumes says, and the move can be made.
+// TestShareEveryCrash breaks each move from each state at each of its effects,
+// and starts the driver again: after its sweep all is as the mount table of the
+// volumes says, and the move can be made.
 func TestShareEveryCrash(t *testing.T) {
 	for kind, fault := range breakdowns {
 		t.Run(kind, func(t *testing.T) {
-			p, all := newPlay(t), moves()
-			for n := range power(len(all), crashCount) {
-				for effect := 1; p.broken(n, effect, fault); effect++ {
+			p := newPlay(t)
+			for state := range 1 << len(sharers) {
+				for _, move := range moves() {
+					for effect := 1; p.broken(state, move, effect, fault); effect++ {
+						p.end()
+					}
 					p.end()
 				}
-				p.end()
 			}
 		})
 	}
 }
 
-// broken plays sequence n with a fault at an effect of its last move; false
-// where that has fewer.
-func (p *play) broken(n, effect int, fault fake.Fault) bool {
-	all := moves()
-	move := ""
-	for i := range crashCount {
-		move = all[n%len(all)]
-		n /= len(all)
-		if i < crashCount-1 {
-			p.must(p.do(move))
+// broken stages those volumes whose bit is set in state and makes a move with
+// a fault at an effect; false where it has fewer.
+func (p *play) broken(state int, move string, effect int, fault fake.Fault) bool {
+	for i, v := range sharers {
+		if state&(1<<i) != 0 {
+			p.must(p.do("stage " + v))
 		}
 	}
 	p.ceph.Reset(fake.At(effect, fault))
@@ -168,8 +202,8 @@ func (p *play) broken(n, effect int, fault fake.Fault) bool {
 		p.staged[v] = p.shows(v)
 	}
 	p.must(p.do("restart"))
-	p.check(fmt.Sprintf("%s broken at effect %d, restarted", move, effect))
+	p.check(fmt.Sprintf("%s broken at effect %d of state %b, restarted", move, effect, state))
 	p.must(p.do(move))
-	p.check(fmt.Sprintf("%s broken at effect %d, made again", move, effect))
+	p.check(fmt.Sprintf("%s broken at effect %d of state %b, made again", move, effect, state))
 	return true
 }
