@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"golang.org/x/sync/singleflight"
+	"k8s.io/klog/v2"
 
 	"github.com/sdp-csi/sdp-csi/pkg/tenant"
 	"github.com/sdp-csi/sdp-csi/pkg/volume"
@@ -106,7 +107,13 @@ func (s *Stager) stageShared(ctx context.Context, at tenant.Place, st volume.Sta
 	}
 	defer done()
 	s.idle.end(m.key())
-	if err := s.mapped(ctx, at, m, rec.FsType, readerOf(st, rec.Parent)); err != nil {
+	c, given := readerOf(st, rec.Parent)
+	err = s.mapped(ctx, at, m, rec.FsType, c)
+	if !given && errors.Is(err, volume.ErrDenied) {
+		klog.FromContext(ctx).Info("the secret has no key to map this golden with, the volume gets a device of its own: write the secret again", "golden", rec.Parent.String())
+		return errNoKey
+	}
+	if err != nil {
 		done()
 		return undone(err, s.giveUpGolden(ctx, m))
 	}
@@ -115,6 +122,18 @@ func (s *Stager) stageShared(ctx context.Context, at tenant.Place, st volume.Sta
 	}
 	s.prefetch(ctx, at, m, rec)
 	return nil
+}
+
+// errNoKey says that the golden is not mapped and that the request has no key
+// that maps it, only one that reads it as the parent of a clone: its secret is
+// older than the golden.
+var errNoKey = errors.New("no key to map the golden with")
+
+// hasOwn says whether path shows a device of the volume's own already, as with
+// a secret that has been written anew since. It stays so.
+func (s *Stager) hasOwn(ctx context.Context, path string) bool {
+	row, err := s.host.Mounted(ctx, path)
+	return err == nil && row.FsType != volume.OverlayType
 }
 
 func (s *Stager) overlay(ctx context.Context, m Mapping, st volume.Stage) error {
@@ -231,12 +250,12 @@ func (s *Stager) lower(ctx context.Context, path string) (string, error) {
 }
 
 // readerOf is the key to map the volume's golden with: that of the golden's
-// reader where it came with the request, else the tenant's own.
-func readerOf(st volume.Stage, parent parentRecord) volume.Credentials {
+// reader where one was given with the request, else the tenant's own.
+func readerOf(st volume.Stage, parent parentRecord) (c volume.Credentials, given bool) {
 	for ref, c := range st.Goldens {
 		if ref.Tenant == parent.Tenant && ref.Image() == parent.Golden {
-			return c
+			return c, true
 		}
 	}
-	return st.Credentials
+	return st.Credentials, false
 }

@@ -185,16 +185,18 @@ func TestShareNeedsARight(t *testing.T) {
 	}
 }
 
+// reader gives a request the key of the first golden's reader.
+func reader(key volume.Secret) func(*volume.Stage) {
+	ref := volume.GoldenRef{Tenant: "public", Name: "resnet50", Version: "v1"}
+	return func(s *volume.Stage) {
+		s.Goldens = map[volume.GoldenRef]volume.Credentials{ref: {User: "public", Key: key}}
+	}
+}
+
 // TestShareMapsWithTheReader maps with the golden's reader's key where it came
 // along, and does not take it for the tenant's right.
 func TestShareMapsWithTheReader(t *testing.T) {
 	n := newShared(t, "a1")
-	reader := func(key volume.Secret) func(*volume.Stage) {
-		ref := volume.GoldenRef{Tenant: "public", Name: "resnet50", Version: "v1"}
-		return func(s *volume.Stage) {
-			s.Goldens = map[volume.GoldenRef]volume.Credentials{ref: {User: "public", Key: key}}
-		}
-	}
 	if err := n.stageHere(n.fresh(), "a1", reader("wrong")); !errors.Is(err, volume.ErrDenied) {
 		t.Fatalf("a wrong key: %v", err)
 	}
@@ -202,6 +204,33 @@ func TestShareMapsWithTheReader(t *testing.T) {
 		t.Fatalf("a tenant without a right: %v", err)
 	}
 	n.must(n.stageHere(n.fresh(), "a1", reader("key of public")))
+}
+
+// TestShareWithoutAReader gives a volume its own device where the key may read
+// the golden, and clones of it, but not map it, unless it is mapped already.
+func TestShareWithoutAReader(t *testing.T) {
+	n := newShared(t, "a1", "a2")
+	deny := func(c fake.Call) fake.Fault {
+		if c.Port == "Map" && strings.HasPrefix(c.Name, "golden.") {
+			return fake.Fault{When: fake.Before, Err: fmt.Errorf("a key: %w", volume.ErrDenied)}
+		}
+		return fake.Fault{}
+	}
+	for range 2 {
+		n.ceph.Reset(deny)
+		n.must(n.stageHere(n.fresh(), "a1"))
+		n.expectHost("staged", "device rbd/acme/vol."+n.id("a1").Hash+" ro", `mount /staging/a1 "erofs" ro`)
+		n.ceph.Reset(nil) // the secret is written anew
+	}
+	n.must(n.stageHere(n.fresh(), "a1"))
+	n.must(n.stageHere(n.fresh(), "a2"))
+	n.must(n.fresh().Shown(t.Context(), n.at, n.id("a1"), n.path("a1")))
+	n.run(n.unstageHere(n.fresh(), "a1"), n.stageHere(n.fresh(), "a1"))
+	if n.devices() != 1 {
+		t.Fatalf("the host has %q", n.host.Contents())
+	}
+	n.run(n.unstageHere(n.fresh(), "a1"), n.unstageHere(n.fresh(), "a2"))
+	n.expectHost("unstaged")
 }
 
 // TestShareMapsOnce holds the map of a golden while six volumes are staged:
@@ -262,9 +291,9 @@ func TestShareMapsAgainAfterAFailure(t *testing.T) {
 			return fake.Fault{}
 		})
 		results := make(chan error, 2)
-		go func() { results <- n.stageHere(s, "a1") }()
+		go func() { results <- n.stageHere(s, "a1", reader("key of public")) }()
 		synctest.Wait()
-		go func() { results <- n.stageHere(s, "a2") }()
+		go func() { results <- n.stageHere(s, "a2", reader("key of public")) }()
 		synctest.Wait()
 		close(gate)
 		if a, b := <-results, <-results; (a == nil) == (b == nil) || !errors.Is(errors.Join(a, b), volume.ErrDenied) {
@@ -386,6 +415,50 @@ func TestPrefetch(t *testing.T) {
 				n.run(n.unstageHere(s, "a1"), n.unstageHere(s, "a2"))
 				n.expectHost("unstaged")
 			})
+		})
+	}
+}
+
+// endless is a host whose prefetches last until they are stopped.
+type endless struct{ *fake.Host }
+
+func (endless) Prefetch(ctx context.Context, _ string, _ bool, read func(int64)) error {
+	read(1)
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+// TestPrefetchStops ends a prefetch with the last volume that could use it, and
+// not before.
+func TestPrefetchStops(t *testing.T) {
+	for _, linger := range []time.Duration{0, time.Hour} {
+		synctest.Test(t, func(t *testing.T) {
+			n := newShared(t)
+			s := rbd.NewStager(n.ceph, n.host, endless{n.host}, noSteps{}).Share(rbd.Sharing{PrefetchLimit: 2 << 30, Linger: linger})
+			for _, v := range []string{"a1", "a2"} {
+				spec := n.shared(v)
+				spec.Prefetch = volume.PrefetchAll
+				n.run(n.create(spec), n.stageHere(s, v))
+			}
+			n.must(n.unstageHere(s, "a1"))
+			synctest.Wait()
+			if got := s.Prefetching(); got != 1 {
+				t.Fatalf("%d prefetches run beside a volume", got)
+			}
+			n.must(n.unstageHere(s, "a2"))
+			synctest.Wait()
+			if got := s.Prefetching(); got != 0 {
+				t.Fatalf("%d prefetches run without a volume", got)
+			}
+			n.must(n.stageHere(s, "a1"))
+			if got := s.Prefetching(); got != 1 {
+				t.Fatalf("%d prefetches run for the next volume", got)
+			}
+			n.must(n.unstageHere(s, "a1"))
+			time.Sleep(2 * linger)
+			n.must(s.Sweep(t.Context()))
+			n.must(s.Sweep(t.Context()))
+			n.expectHost("unstaged")
 		})
 	}
 }

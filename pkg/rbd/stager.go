@@ -48,8 +48,10 @@ func (s *Stager) Stage(ctx context.Context, at tenant.Place, st volume.Stage) er
 	if err := s.admit(rec, st); err != nil {
 		return err
 	}
-	if rec.isShared() {
-		return s.stageShared(ctx, at, st, rec, where)
+	if rec.isShared() && !s.hasOwn(ctx, st.Path) {
+		if err := s.stageShared(ctx, at, st, rec, where); !errors.Is(err, errNoKey) {
+			return err
+		}
 	}
 	m := mapping(at, st.ID)
 	m.Identity = Identity{FSID: where.FSID, PoolID: where.PoolID, ImageID: rec.ImageID}

@@ -2,7 +2,9 @@ package conformance
 
 import (
 	"testing"
+	"time"
 
+	"github.com/sdp-csi/sdp-csi/pkg/rbd"
 	"github.com/sdp-csi/sdp-csi/pkg/volume"
 )
 
@@ -48,5 +50,51 @@ func TestReader(t *testing.T) {
 		}) {
 			must(t, err)
 		}
+	})
+}
+
+// TestMayRead finds an image by its id, with keys that open its namespace and
+// with those that do not.
+func TestMayRead(t *testing.T) {
+	onEach(t, func(t *testing.T, s stand) {
+		ctx := t.Context()
+		acme, public := s.user("a", "acme"), s.user("p", "public")
+		must(t, s.CreateImage(ctx, s.public, "golden.m.v1", mib))
+		id, err := s.ImageID(ctx, s.public, "golden.m.v1")
+		must(t, err)
+		m := rbd.Mapping{Namespace: s.public.Namespace(), Image: "golden.m.v1", Identity: rbd.Identity{ImageID: id}}
+		must(t, s.reader.MayRead(ctx, s.acme, public, m))
+		expect(t, "another tenant's key", s.reader.MayRead(ctx, s.acme, acme, m), volume.ErrDenied)
+		expect(t, "another key", s.reader.MayRead(ctx, s.acme, volume.Credentials{User: public.User, Key: acme.Key}, m), volume.ErrDenied)
+		m.ImageID += "0"
+		expect(t, "another id", s.reader.MayRead(ctx, s.acme, public, m), volume.ErrNotFound)
+	})
+}
+
+// TestLeases notes nodes beside an image, replaces what a node said before,
+// and forgets them all.
+func TestLeases(t *testing.T) {
+	onEach(t, func(t *testing.T, s stand) {
+		ctx := t.Context()
+		acme, public := s.user("a", "acme"), s.user("p", "public")
+		m := rbd.Mapping{Namespace: s.public.Namespace(), Image: "golden.m.v1", Identity: rbd.Identity{ImageID: "1f"}}
+		until := time.Date(2030, 1, 1, 12, 0, 0, 0, time.UTC)
+		found, err := s.Leases(ctx, s.public, "1f")
+		if err != nil || len(found) != 0 {
+			t.Fatalf("nobody's leases: %v, %v", found, err)
+		}
+		for i, node := range []string{"one", "two", "one"} {
+			must(t, s.reader.Lease(ctx, s.acme, public, m, node, until.Add(time.Duration(i)*time.Hour)))
+		}
+		expect(t, "another tenant's lease", s.reader.Lease(ctx, s.acme, acme, m, "three", until), volume.ErrDenied)
+		found, err = s.Leases(ctx, s.public, "1f")
+		must(t, err)
+		if len(found) != 2 || !found["one"].Equal(until.Add(2*time.Hour)) || !found["two"].Equal(until.Add(time.Hour)) {
+			t.Fatalf("the leases are %v", found)
+		}
+		for range 2 {
+			must(t, s.RemoveLeases(ctx, s.public, "1f"))
+		}
+		s.expectNothing(t, s.public)
 	})
 }

@@ -32,7 +32,7 @@ type stand struct {
 	reader       rbd.Reader
 	acme, public tenant.Place
 	slow         bool // a real Ceph
-	// user makes a user that may read the tenant's namespace.
+	// user makes a user that may read the tenant's namespace, and take leases.
 	user func(name, tenant string) volume.Credentials
 	// leftovers lists all that a place holds.
 	leftovers func(at tenant.Place) []string
@@ -70,7 +70,8 @@ func realStand(t *testing.T) stand {
 	s := stand{cluster: c, reader: r, slow: true, acme: place(t, policy, "acme"), public: place(t, policy, "public")}
 	s.user = func(name, tenant string) volume.Credentials {
 		name = s.acme.Pool() + "-" + name
-		key := real.User(name, "mon", "profile rbd-read-only", "osd", "profile rbd-read-only pool="+s.acme.Pool()+" namespace="+tenant)
+		key := real.User(name, "mon", "profile rbd-read-only", "osd", "profile rbd-read-only pool="+s.acme.Pool()+" namespace="+tenant+
+			", allow w pool="+s.acme.Pool()+" namespace="+tenant+" object_prefix sdp.lease.")
 		return volume.Credentials{User: name, Key: volume.Secret(key)}
 	}
 	s.leftovers = func(at tenant.Place) []string { return objects(real, at) }

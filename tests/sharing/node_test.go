@@ -1,6 +1,7 @@
 package sharing
 
 import (
+	"crypto/sha256"
 	"errors"
 	"os"
 	"path/filepath"
@@ -189,6 +190,34 @@ func TestTakeover(t *testing.T) {
 	r.must(there.unstage(ctx, csi.NewNodeClient(second.Conn)))
 	again := r.start("first")
 	r.must(here.unstage(ctx, csi.NewNodeClient(again.Conn)))
+	r.wantNothing()
+}
+
+// TestRevive kills the process that serves a lingering golden: the next
+// function gets a new one.
+func TestRevive(t *testing.T) {
+	r := newRig(t)
+	r.seed("model:v1", "erofs")
+	d := r.start("node")
+	ctx, n := t.Context(), csi.NewNodeClient(d.Conn)
+	w := want{namespace: r.one, name: "function", golden: "model:v1", readOnly: true}
+	f := r.function("node", w, r.create(d, w))
+	for range 2 {
+		r.must(f.stage(ctx, n))
+		r.must(f.publish(ctx, n))
+		model, err := os.ReadFile(filepath.Join(f.target, "model.h5"))
+		if err != nil || sha256.Sum256(model) != r.digests["model:v1"] {
+			t.Fatalf("read %d wrong bytes: %v", len(model), err)
+		}
+		r.must(f.unpublish(ctx, n))
+		r.must(f.unstage(ctx, n))
+		if len(r.left()) == 0 {
+			t.Fatal("the golden does not linger")
+		}
+		r.killExporters("node")
+	}
+	d.Kill(t)
+	r.start("node", "--golden-linger=0s")
 	r.wantNothing()
 }
 
