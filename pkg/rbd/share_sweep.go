@@ -27,15 +27,29 @@ func (s *Stager) Run(ctx context.Context) {
 	ticker := time.NewTicker(min(max(s.sharing.Linger/4, sweepLeast), sweepMost))
 	defer ticker.Stop()
 	for {
-		if err := s.Sweep(ctx); err != nil && ctx.Err() == nil {
-			klog.FromContext(ctx).Error(err, "sweep the node's mappings")
-		}
+		s.sweepSoon(ctx)
 		s.renewLeases(ctx)
 		select {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
 		}
+	}
+}
+
+// sweepSoon sweeps, and goes on without the sweep where a device that cannot
+// reach its Ceph keeps the kernel waiting: the next sweep passes that one by.
+func (s *Stager) sweepSoon(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, sweepMost)
+	defer cancel()
+	swept := make(chan error, 1)
+	go func() { swept <- s.Sweep(ctx) }()
+	select {
+	case err := <-swept:
+		if err != nil && !errors.Is(ctx.Err(), context.Canceled) {
+			klog.FromContext(ctx).Error(err, "sweep the node's mappings")
+		}
+	case <-ctx.Done():
 	}
 }
 
