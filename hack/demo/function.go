@@ -107,7 +107,7 @@ func creation(namespace, name string) *csi.CreateVolumeRequest {
 	return &csi.CreateVolumeRequest{
 		Name: "demo-" + name, VolumeCapabilities: []*csi.VolumeCapability{readOnly()},
 		CapacityRange: &csi.CapacityRange{RequiredBytes: 1 << 20},
-		Parameters:    map[string]string{"golden": "acme/" + golden, "csi.storage.k8s.io/pvc/namespace": namespace},
+		Parameters:    map[string]string{"golden": "acme/" + golden, "prefetch": "all", "csi.storage.k8s.io/pvc/namespace": namespace},
 	}
 }
 

@@ -45,8 +45,8 @@ func (r *raw) clone(parent, name string) error {
 	defer options.Destroy()
 	for option, value := range map[rbd.ImageOption]uint64{
 		rbd.ImageOptionFormat: 2, rbd.ImageOptionCloneFormat: 2, rbd.ImageOptionOrder: 22,
-		rbd.ImageOptionFeatures: uint64(rbd.FeatureLayering | rbd.FeatureExclusiveLock | rbd.FeatureObjectMap |
-			rbd.FeatureFastDiff | rbd.FeatureDeepFlatten),
+		rbd.ImageOptionFeatures: rbd.FeatureLayering | rbd.FeatureExclusiveLock | rbd.FeatureObjectMap |
+			rbd.FeatureFastDiff | rbd.FeatureDeepFlatten,
 	} {
 		if err := options.SetUint64(option, value); err != nil {
 			return err

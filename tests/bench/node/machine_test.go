@@ -209,7 +209,6 @@ func touch() {
 		memory[at] = 1
 	}
 	runtime.KeepAlive(memory)
-	memory = nil
 	debug.FreeOSMemory()
 }
 
