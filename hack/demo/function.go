@@ -65,10 +65,11 @@ func (d *demo) runFunctions(ctx context.Context) error {
 			return err
 		}
 	}
+	// The first read of the golden on the node is a cold one; the others find it.
+	if err := dropPageCache(); err != nil {
+		return err
+	}
 	for i, f := range d.functions {
-		if err := dropPageCache(); err != nil {
-			return err
-		}
 		if err := d.step(ctx, f.name+": NodeStage and NodePublish", func(ctx context.Context) error { return d.show(ctx, f) }); err != nil {
 			return err
 		}

@@ -44,7 +44,7 @@ func (d *demo) startDriver(ctx context.Context) error {
 	if err := d.ready(ctx, conn); err != nil {
 		return err
 	}
-	conn, cmd, err = d.startProcess("node", "--node-id=demo", "--state-dir="+filepath.Join(d.dir, "state"), "--metrics-address=")
+	conn, cmd, err = d.startProcess("node", "--node-id=demo", "--golden-linger=0s", "--state-dir="+filepath.Join(d.dir, "state"), "--metrics-address=")
 	if err != nil {
 		return err
 	}

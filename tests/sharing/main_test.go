@@ -28,7 +28,7 @@ func run(m *testing.M) int {
 
 // build builds them, and tells tests/daemon where they are.
 func build(dir string) error {
-	for _, name := range []string{"sdp-csi", "sdp-export"} {
+	for _, name := range []string{"sdp-csi", "sdp-export", "sdpctl"} {
 		out, err := exec.Command("go", "build", "-o", dir, "github.com/sdp-csi/sdp-csi/cmd/"+name).CombinedOutput()
 		if err != nil {
 			return fmt.Errorf("build %s: %w\n%s", name, err, out)

@@ -2,8 +2,10 @@ package sharing
 
 import (
 	"crypto/sha256"
+	"encoding/json"
 	"errors"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -13,6 +15,8 @@ import (
 	"github.com/container-storage-interface/spec/lib/go/csi"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+
+	"github.com/sdp-csi/sdp-csi/tests/daemon"
 )
 
 // TestShare shows one golden to volumes of two tenants by one device, tells
@@ -51,12 +55,30 @@ func TestShare(t *testing.T) {
 	if leases := r.ceph.Rados("-p", r.pool, "-N", r.public, "listomapkeys", "sdp.lease."+g.ImageID+".nodes"); strings.TrimSpace(leases) != "node" {
 		t.Errorf("the golden's leases are %q", leases)
 	}
+	r.showsStatus(3)
 	r.refusesStrangers(n)
 	for _, f := range all {
 		r.must(f.unpublish(ctx, n))
 		r.must(f.unstage(ctx, n))
 	}
 	r.wantNothing()
+}
+
+// showsStatus asks sdpctl what the node shares: one golden, which somebody has
+// read.
+func (r *rig) showsStatus(sharers int) {
+	r.t.Helper()
+	out, err := exec.CommandContext(r.t.Context(), daemon.Program(r.t, "sdpctl"), "node", "status", "--state-dir="+r.state("node"), "-o", "json").Output()
+	r.must(err)
+	var all []struct {
+		Golden  string
+		Device  string
+		Sharers []string
+	}
+	r.must(json.Unmarshal(out, &all))
+	if len(all) != 1 || len(all[0].Sharers) != sharers || all[0].Golden != r.public+"/golden.model.v1" || all[0].Device == "" {
+		r.t.Errorf("sdpctl node status says %s", out)
+	}
 }
 
 // distinct checks that each volume has a device number of its own: a kubelet
