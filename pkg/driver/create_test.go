@@ -71,6 +71,7 @@ var badCreations = map[string]struct {
 	"parameter in capital": {func(r *csi.CreateVolumeRequest) { r.Parameters["Cluster"] = "main" }, codes.InvalidArgument, `did you mean "cluster"`},
 	"tenant":               {func(r *csi.CreateVolumeRequest) { r.Parameters["tenant"] = "globex" }, codes.InvalidArgument, `"tenant" is not known`},
 	"endless parameters":   {func(r *csi.CreateVolumeRequest) { r.Parameters["csi.storage.k8s.io/x"] = strings.Repeat("v", 4096) }, codes.InvalidArgument, "limit is 4096"},
+	"bad prefetch":         {func(r *csi.CreateVolumeRequest) { r.Parameters["prefetch"] = "some" }, codes.InvalidArgument, "none or metadata or all"},
 	"bad share":            {func(r *csi.CreateVolumeRequest) { r.Parameters["share"] = "all" }, codes.InvalidArgument, "node or clone"},
 	"bad backend":          {func(r *csi.CreateVolumeRequest) { r.Parameters["backend"] = "nfs" }, codes.InvalidArgument, "use rbd"},
 	"unknown cluster":      {func(r *csi.CreateVolumeRequest) { r.Parameters["cluster"] = "other" }, codes.InvalidArgument, "which has main"},
@@ -245,6 +246,7 @@ func TestCreateVolumeConflicts(t *testing.T) {
 		"block":           func(r *csi.CreateVolumeRequest) { r.VolumeCapabilities[0] = block(multiWriter) },
 		"another version": func(r *csi.CreateVolumeRequest) { r.Parameters["golden"] = "m:v2" },
 		"blank":           func(r *csi.CreateVolumeRequest) { delete(r.Parameters, "golden") },
+		"prefetch":        func(r *csi.CreateVolumeRequest) { r.Parameters["prefetch"] = "all" },
 		"share":           func(r *csi.CreateVolumeRequest) { r.Parameters["share"] = "clone" },
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -139,9 +139,14 @@ func TestNodeStageRefuses(t *testing.T) {
 		"endless user":        {writable, func(r *csi.NodeStageVolumeRequest) { r.Secrets["userID"] = strings.Repeat("u", 129) }, codes.InvalidArgument, "userID"},
 		"user in letters":     {writable, func(r *csi.NodeStageVolumeRequest) { r.Secrets["userID"] = "акме" }, codes.InvalidArgument, "userID"},
 		"no base64":           {writable, func(r *csi.NodeStageVolumeRequest) { r.Secrets["userKey"] = "not a key" }, codes.InvalidArgument, "base64"},
-		"key with newline":    {writable, func(r *csi.NodeStageVolumeRequest) { r.Secrets["userKey"] += "\n" }, codes.InvalidArgument, "base64"},
-		"wrong key":           {writable, func(r *csi.NodeStageVolumeRequest) { r.Secrets["userKey"] = "d3Jvbmc=" }, codes.PermissionDenied, "acme"},
-		"another's key":       {writable, func(r *csi.NodeStageVolumeRequest) { r.Secrets["userID"] = "globex" }, codes.PermissionDenied, "globex"},
+		"a golden's bad key":  {writable, func(r *csi.NodeStageVolumeRequest) { r.Secrets["golden.public.m.v1"] = "sdp.golden:not a key" }, codes.InvalidArgument, "public/m:v1"},
+		"a golden's no user":  {writable, func(r *csi.NodeStageVolumeRequest) { r.Secrets["golden.public.m.v1"] = "d3Jvbmc=" }, codes.InvalidArgument, "public/m:v1"},
+		"a writer's bad key": {writable, func(r *csi.NodeStageVolumeRequest) {
+			r.Secrets["writerID"], r.Secrets["writerKey"] = "acme", "not a key"
+		}, codes.InvalidArgument, "writerKey"},
+		"key with newline": {writable, func(r *csi.NodeStageVolumeRequest) { r.Secrets["userKey"] += "\n" }, codes.InvalidArgument, "base64"},
+		"wrong key":        {writable, func(r *csi.NodeStageVolumeRequest) { r.Secrets["userKey"] = "d3Jvbmc=" }, codes.PermissionDenied, "acme"},
+		"another's key":    {writable, func(r *csi.NodeStageVolumeRequest) { r.Secrets["userID"] = "globex" }, codes.PermissionDenied, "globex"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			req := r.stageRequest(tc.id, mounted(multiWriter))

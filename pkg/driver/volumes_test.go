@@ -191,6 +191,7 @@ func TestValidateVolumeCapabilities(t *testing.T) {
 		"mode":               {id: writable, caps: []*csi.VolumeCapability{mounted(oneOfMany)}, says: "MULTI_NODE_SINGLE_WRITER"},
 		"golden":             {id: readOnly, caps: []*csi.VolumeCapability{mounted(manyReaders)}, params: map[string]string{"golden": "e:v2"}, says: "e:v2"},
 		"golden of a blank":  {id: writable, caps: []*csi.VolumeCapability{mounted(multiWriter)}, params: map[string]string{"golden": "e:v1"}, says: "e:v1"},
+		"prefetch":           {id: writable, caps: []*csi.VolumeCapability{mounted(multiWriter)}, params: map[string]string{"prefetch": "all"}, says: "prefetch"},
 		"share":              {id: writable, caps: []*csi.VolumeCapability{mounted(multiWriter)}, params: map[string]string{"share": "clone"}, says: "share"},
 		"cluster":            {id: writable, caps: []*csi.VolumeCapability{mounted(multiWriter)}, params: map[string]string{"cluster": "other"}, says: "cluster"},
 		"parameter":          {id: writable, caps: []*csi.VolumeCapability{mounted(multiWriter)}, params: map[string]string{"pool": "x"}, says: "pool"},

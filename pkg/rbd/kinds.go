@@ -23,10 +23,10 @@ func Kinds(preferred Mapper, others ...Mapper) Mapper {
 
 // that returns the mapper that has m mapped; the preferred one if none has.
 func (k *kinds) that(ctx context.Context, m Mapping) (Mapper, error) {
-	for _, other := range k.others {
-		_, err := other.Find(ctx, m)
+	for _, one := range append([]Mapper{k.Mapper}, k.others...) {
+		_, err := one.Find(ctx, m)
 		if err == nil {
-			return other, nil
+			return one, nil
 		}
 		if !errors.Is(err, volume.ErrNotFound) {
 			return nil, err
