@@ -39,7 +39,7 @@ type named struct {
 // mappers are all there are, the preferred ones first.
 func mappers(stateDir string) []named {
 	return []named{
-		{mapperKRBD, krbd.New("/sys", "/dev")},
+		{mapperKRBD, krbd.New("/sys", "/dev").Naming(ceph.Inspect)},
 		{mapperNBD, nbd.New(nbd.Options{Inspect: ceph.Inspect})},
 		{mapperFUSE, fuse.New(fuse.Options{StateDir: stateDir})},
 	}

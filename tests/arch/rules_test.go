@@ -22,7 +22,7 @@ func TestRulesCatch(t *testing.T) {
 			"cmd/sdp-export/main.go:4: cmd/sdp-export must not import pkg/driver",
 			"cmd/sdp-export/main.go:5: cmd/sdp-export must not import pkg/tenant",
 			"cmd/sdpctl/main.go:4: cmd/sdpctl must not import pkg/driver",
-			"cmd/sdpctl/main.go:5: cmd/sdpctl must not import pkg/mount",
+			"cmd/sdpctl/main.go:5: cmd/sdpctl must not import tests/fake",
 			"hack/demo/demo.go:4: hack must not import pkg/driver",
 			"internal/x/doc.go:2: the design has no place for internal/x",
 			"pkg/ceph/up.go:4: pkg/ceph must not import pkg/driver",

@@ -29,10 +29,20 @@ const readAheadKB = 16 << 10
 type Mapper struct {
 	sys string // where sysfs is
 	dev string // where device nodes are
+
+	inspect Inspect // nil: holders have no names
 }
+
+// Inspect says what Ceph calls the image of m, and the address of the client
+// that has its exclusive lock, empty where none has.
+type Inspect func(ctx context.Context, m rbd.Mapping, c volume.Credentials) (rbd.Identity, string, error)
 
 // New returns a Mapper. sys and dev are /sys and /dev but in tests.
 func New(sys, dev string) *Mapper { return &Mapper{sys: sys, dev: dev} }
+
+// Naming returns a Mapper that names who has an image which it cannot map: the
+// kernel does not tell.
+func (k *Mapper) Naming(i Inspect) *Mapper { return &Mapper{sys: k.sys, dev: k.dev, inspect: i} }
 
 // Available says whether the kernel has the client, and loads the module
 // where that is possible.
@@ -67,7 +77,7 @@ func (k *Mapper) Map(ctx context.Context, m rbd.Mapping, c volume.Credentials) (
 		return rbd.Device{}, err
 	}
 	if err := k.add(line, c.Key); err != nil {
-		return rbd.Device{}, err
+		return rbd.Device{}, k.name(ctx, m, c, err)
 	}
 	n, err := k.find(m)
 	if err != nil {
@@ -75,6 +85,18 @@ func (k *Mapper) Map(ctx context.Context, m rbd.Mapping, c volume.Credentials) (
 	}
 	k.readAhead(ctx, n)
 	return k.device(n), nil
+}
+
+// name adds to a refusal who has the image.
+func (k *Mapper) name(ctx context.Context, m rbd.Mapping, c volume.Credentials, cause error) error {
+	if k.inspect == nil || !errors.Is(cause, volume.ErrInUse) {
+		return cause
+	}
+	_, holder, err := k.inspect(ctx, m, c)
+	if err != nil || holder == "" {
+		return cause
+	}
+	return fmt.Errorf("it is held by the client at %s: %w", holder, cause)
 }
 
 // undo removes the mapping that was added under m's names and shows another

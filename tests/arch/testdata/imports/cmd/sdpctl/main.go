@@ -2,5 +2,5 @@ package main
 
 import (
 	_ "github.com/sdp-csi/sdp-csi/pkg/driver"
-	_ "github.com/sdp-csi/sdp-csi/pkg/mount"
+	_ "github.com/sdp-csi/sdp-csi/tests/fake"
 )
