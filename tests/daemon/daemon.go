@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -37,7 +38,7 @@ func Program(t testing.TB, name string) string {
 type Driver struct {
 	Conn   *grpc.ClientConn
 	cmd    *exec.Cmd
-	log    *bytes.Buffer
+	log    *journal
 	killed bool
 }
 
@@ -52,7 +53,7 @@ func Start(t testing.TB, mode, policyFile string, args ...string) *Driver {
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	endpoint := "unix://" + filepath.Join(dir, "csi.sock")
-	d := &Driver{log: &bytes.Buffer{}}
+	d := &Driver{log: &journal{}}
 	d.cmd = exec.Command(Program(t, "sdp-csi"), append([]string{"--mode=" + mode, "--endpoint=" + endpoint, "--config=" + policyFile}, args...)...)
 	d.cmd.Stdout, d.cmd.Stderr = d.log, d.log
 	if err := d.cmd.Start(); err != nil {
@@ -121,6 +122,27 @@ func (d *Driver) showLog(t testing.TB) {
 	if t.Failed() {
 		t.Logf("the driver's log:\n%s", d.log)
 	}
+}
+
+// Log returns what the process has said so far.
+func (d *Driver) Log() string { return d.log.String() }
+
+// journal is what a process says; it can be read while it runs.
+type journal struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (j *journal) Write(p []byte) (int, error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.text.Write(p)
+}
+
+func (j *journal) String() string {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.text.String()
 }
 
 // Resident returns the bytes of memory that the process holds (VmRSS of

@@ -36,6 +36,8 @@ type scene struct {
 
 	a, b, public string // the tenants' names
 	limits       string // of A, in YAML
+	shares       string // the goldens that B may use, in YAML
+	text         string // the policy file
 	policy       *tenant.Policy
 }
 
@@ -78,13 +80,13 @@ func (s *scene) under(goldens ...string) {
 	for i, g := range goldens {
 		quoted[i] = fmt.Sprintf("%q", g)
 	}
-	text := fmt.Sprintf("clusters: [%s]\ntenants:\n- {name: %s, namespaces: [%[2]s], goldens: [%s], limits: {%s}}\n- {name: %s, namespaces: [%[5]s]}\n- {name: %s, namespaces: [%[6]s]}\n",
-		s.row, s.a, strings.Join(quoted, ", "), s.limits, s.b, s.public)
+	text := fmt.Sprintf("clusters: [%s]\ntenants:\n- {name: %s, namespaces: [%[2]s], goldens: [%s], limits: {%s}}\n- {name: %s, namespaces: [%[5]s], goldens: [%[7]s]}\n- {name: %[6]s, namespaces: [%[6]s]}\n",
+		s.row, s.a, strings.Join(quoted, ", "), s.limits, s.b, s.public, s.shares)
 	p, err := tenant.Parse([]byte(text))
 	if err != nil {
 		s.t.Fatalf("%v\n%s", err, text)
 	}
-	s.policy = p
+	s.policy, s.text = p, text
 }
 
 func (s *scene) registrar() *tenant.Registrar {
