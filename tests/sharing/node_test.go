@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -253,14 +254,22 @@ func (r *rig) killExporters(node string) {
 		if !strings.Contains(string(data), "sdp-export\x00"+r.state(node)) {
 			continue
 		}
-		r.must(killProcess(filepath.Base(filepath.Dir(file))))
+		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(file)))
+		r.must(err)
+		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
+			r.t.Fatal(err)
+		}
+		eventually(r.t, "a killed exporter has ended", func() bool { return hasEnded(pid) })
 	}
 }
 
-func killProcess(pid string) error {
-	n, err := strconv.Atoi(pid)
+// hasEnded says whether a process is gone, or nothing of it but its exit code:
+// then the kernel has closed its files.
+func hasEnded(pid int) bool {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
-		return err
+		return true
 	}
-	return syscall.Kill(n, syscall.SIGKILL)
+	_, after, _ := strings.Cut(string(stat), ") ")
+	return strings.HasPrefix(after, "Z") || strings.HasPrefix(after, "X")
 }

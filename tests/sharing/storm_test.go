@@ -38,7 +38,7 @@ type mortal struct {
 	driver  *daemon.Driver
 	answers chan struct{}
 
-	killEvery int
+	killEvery, kills int
 }
 
 func nthGolden(i int) string { return fmt.Sprintf("golden-%d:v1", i) }
@@ -59,8 +59,11 @@ func TestStormOfKills(t *testing.T) {
 		all = append(all, r.function("node", w, r.create(m.driver, w)))
 	}
 	ctx, end := context.WithCancel(t.Context())
-	killed := make(chan int)
-	go func() { killed <- m.killNowAndThen(ctx) }()
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		m.killNowAndThen(ctx)
+	}()
 	var group errgroup.Group
 	group.SetLimit(size.workers)
 	for range size.rounds {
@@ -70,28 +73,32 @@ func TestStormOfKills(t *testing.T) {
 	}
 	err := group.Wait()
 	end()
-	t.Logf("the driver was killed %d times", <-killed)
+	<-ended
+	t.Logf("the driver was killed %d times", m.kills)
 	r.must(err)
 	r.wantNothing()
 }
 
-// killNowAndThen returns how often it killed.
-func (m *mortal) killNowAndThen(ctx context.Context) (kills int) {
+// killNowAndThen kills the driver and starts another one, until ctx ends.
+func (m *mortal) killNowAndThen(ctx context.Context) {
 	for answers := 0; ; {
 		select {
 		case <-ctx.Done():
-			return kills
+			return
 		case <-m.answers:
-			if answers++; answers%m.killEvery != 0 {
-				continue
+			if answers++; answers%m.killEvery == 0 {
+				m.replace()
 			}
 		}
-		m.driver.Kill(m.r.t)
-		m.mu.Lock()
-		m.driver = m.r.start("node", "--golden-linger=1s", "--prefetch-limit=1000000000")
-		m.mu.Unlock()
-		kills++
 	}
+}
+
+func (m *mortal) replace() {
+	m.driver.Kill(m.r.t)
+	m.kills++
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.driver = m.r.start("node", "--golden-linger=1s", "--prefetch-limit=1000000000")
 }
 
 // live leads a function through one life on the node.
