@@ -21,7 +21,8 @@ import (
 type Cluster struct {
 	connections *connections
 	pings       singleflight.Group
-	quotas      turns
+	quotas      batches[shareChange]
+	index       batches[indexEntry]
 }
 
 var (
@@ -31,7 +32,9 @@ var (
 
 // NewCluster returns a Cluster. It connects when it is first used.
 func NewCluster(o Options) *Cluster {
-	return &Cluster{connections: newConnections(o.withDefaults())}
+	c := &Cluster{connections: newConnections(o.withDefaults())}
+	c.quotas.serve, c.index.serve = c.changeQuotas, c.addEntries
+	return c
 }
 
 // Close ends the connections.

@@ -36,8 +36,8 @@ const sumVersion = 1
 // quota is what is known of a place's quota at one time.
 type quota struct {
 	sum
-	data  []byte // as Ceph has it; nil without an object
-	share int64  // of the name asked for; absent: -1
+	data   []byte           // as Ceph has it; nil without an object
+	shares map[string]int64 // of the names asked for; noShare: absent
 }
 
 const noShare = -1
@@ -45,10 +45,10 @@ const noShare = -1
 func (q quota) usage() tenant.Usage { return tenant.Usage{Volumes: q.Volumes, Bytes: q.Bytes} }
 
 // with is the usage with another share for the name; noShare for none.
-func (q quota) with(share int64) tenant.Usage {
+func (q quota) with(name string, share int64) tenant.Usage {
 	u := q.usage()
-	if q.share != noShare {
-		u.Volumes, u.Bytes = u.Volumes-1, u.Bytes-q.share
+	if had := q.shares[name]; had != noShare {
+		u.Volumes, u.Bytes = u.Volumes-1, u.Bytes-had
 	}
 	if share != noShare {
 		u.Volumes, u.Bytes = u.Volumes+1, u.Bytes+share
@@ -56,91 +56,161 @@ func (q quota) with(share int64) tenant.Usage {
 	return u
 }
 
+// set gives the name another share.
+func (q *quota) set(name string, share int64) {
+	after := q.with(name, share)
+	q.Volumes, q.Bytes, q.shares[name] = after.Volumes, after.Bytes, share
+}
+
+// shareChange is one name's share in one place, to be set.
+type shareChange struct {
+	at    tenant.Place
+	name  string
+	share int64 // noShare: to be removed
+}
+
+// admit refuses a change that leads over the tenant's limits.
+func (s shareChange) admit(q quota) error {
+	if s.share == noShare || s.share <= q.shares[s.name] {
+		return nil
+	}
+	if err := s.at.Limits().Admit(s.share, q.usage(), q.with(s.name, s.share)); err != nil {
+		return fmt.Errorf("tenant %s: %w", s.at.Tenant(), err)
+	}
+	return nil
+}
+
 // Reserve implements rbd.Quota.
 func (c *Cluster) Reserve(ctx context.Context, at tenant.Place, name string, bytes int64) error {
-	err := c.changeQuota(ctx, at, name, bytes, func(q quota) error {
-		if err := at.Limits().Admit(bytes, q.usage(), q.with(bytes)); err != nil && bytes > q.share {
-			return fmt.Errorf("tenant %s: %w", at.Tenant(), err)
-		}
-		return nil
-	})
+	err := c.changeQuota(ctx, shareChange{at: at, name: name, share: bytes})
 	return about("reserve the share of", at, name, err)
 }
 
 // Release implements rbd.Quota. It writes in any case: a Reserve that is still
 // on its way then compares with a sum that is no more.
 func (c *Cluster) Release(ctx context.Context, at tenant.Place, name string) error {
-	err := c.changeQuota(ctx, at, name, noShare, func(quota) error { return nil })
+	err := c.changeQuota(ctx, shareChange{at: at, name: name, share: noShare})
 	return about("release the share of", at, name, err)
+}
+
+// changeQuota makes one change, together with those that come at the same time.
+func (c *Cluster) changeQuota(ctx context.Context, change shareChange) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	return c.quotas.do(change.at.String(), change)
 }
 
 // Used implements rbd.Quota.
 func (c *Cluster) Used(ctx context.Context, at tenant.Place) (tenant.Usage, error) {
 	var q quota
 	err := c.in(ctx, at, func(ioctx *rados.IOContext) (err error) {
-		q, err = readQuota(ioctx, "")
+		q, err = readQuota(ioctx, nil)
 		return err
 	})
 	return q.usage(), about("sum of the shares", at, quotaObject, err)
 }
 
-// changeQuota sets a share. Where the quota has changed since it was read, it
-// begins again.
-func (c *Cluster) changeQuota(ctx context.Context, at tenant.Place, name string, share int64, admit func(quota) error) error {
-	defer c.quotas.take(ctx, at.String())()
+// changeQuotas makes a batch of changes of one place. Where the quota has
+// changed since it was read, it begins again.
+func (c *Cluster) changeQuotas(_ string, changes []shareChange) []error {
+	var refused []error
 	for {
-		err := c.in(ctx, at, func(ioctx *rados.IOContext) error {
-			q, err := readQuota(ioctx, name)
-			if err != nil {
-				return err
-			}
-			if err := admit(q); err != nil {
-				return err
-			}
-			return q.write(ioctx, name, share)
-		})
-		if !errors.Is(err, errMoved) {
+		err := c.in(context.Background(), changes[0].at, func(ioctx *rados.IOContext) (err error) {
+			refused, err = changeQuotas(ioctx, changes)
 			return err
+		})
+		switch {
+		case err == nil:
+			return refused
+		case !errors.Is(err, errMoved):
+			return all(len(changes), err)
 		}
 	}
+}
+
+// changeQuotas reads the quota, makes the changes that the limits allow, in
+// order, and writes them over what was read. It returns what was refused.
+func changeQuotas(ioctx *rados.IOContext, changes []shareChange) (refused []error, err error) {
+	q, err := readQuota(ioctx, changes)
+	if err != nil {
+		return nil, err
+	}
+	refused, changed := make([]error, len(changes)), false
+	for i, change := range changes {
+		if refused[i] = change.admit(q); refused[i] == nil {
+			q.set(change.name, change.share)
+			changed = true
+		}
+	}
+	if !changed {
+		return refused, nil
+	}
+	return refused, q.write(ioctx)
 }
 
 // errMoved is returned when the quota has changed since it was read.
 var errMoved = errors.New("the quota has changed meanwhile")
 
-// readQuota reads the sum and the name's share in one operation.
-func readQuota(ioctx *rados.IOContext, name string) (quota, error) {
+// readQuota reads the sum and the shares of the changes' names in one operation.
+func readQuota(ioctx *rados.IOContext, changes []shareChange) (quota, error) {
+	q := quota{shares: map[string]int64{}}
+	var names []string
+	for _, change := range changes {
+		if _, twice := q.shares[change.name]; !twice {
+			names = append(names, change.name)
+		}
+		q.shares[change.name] = noShare
+	}
 	op := rados.CreateReadOp()
 	defer op.Release()
 	buffer := make([]byte, quotaSize)
 	read := op.Read(0, buffer)
-	shares := op.GetOmapValuesByKeys([]string{name})
+	var shares *rados.ReadOpOmapGetValsByKeysStep
+	if len(names) > 0 {
+		shares = op.GetOmapValuesByKeys(names)
+	}
 	err := op.Operate(ioctx, quotaObject, rados.OperationNoFlag)
 	if is(err, syscall.ENOENT) {
-		return quota{share: noShare}, nil
+		return q, nil
 	}
 	if err != nil {
-		return quota{}, err
-	}
-	q := quota{data: buffer[:read.BytesRead], share: noShare}
-	if err := json.Unmarshal(q.data, &q.sum); err != nil {
-		return q, fmt.Errorf("%s is damaged: %w: %w", quotaObject, err, volume.ErrUnavailable)
-	}
-	if q.Version != sumVersion {
-		return q, fmt.Errorf("%s has version %d, this driver knows %d: upgrade the driver: %w", quotaObject, q.Version, sumVersion, volume.ErrUnsupported)
-	}
-	pair, err := shares.Next()
-	if err != nil || pair == nil {
 		return q, err
 	}
-	q.share, err = strconv.ParseInt(string(pair.Value), 10, 64)
-	return q, err
+	if err := q.decode(buffer[:read.BytesRead]); err != nil {
+		return q, err
+	}
+	return q, q.collect(shares)
 }
 
-// write sets the share and the sum in one operation, over what was read.
-func (q quota) write(ioctx *rados.IOContext, name string, share int64) error {
-	after := q.with(share)
-	text, err := json.Marshal(sum{Version: sumVersion, Serial: q.Serial + 1, Volumes: after.Volumes, Bytes: after.Bytes})
+func (q *quota) decode(data []byte) error {
+	q.data = data
+	if err := json.Unmarshal(data, &q.sum); err != nil {
+		return fmt.Errorf("%s is damaged: %w: %w", quotaObject, err, volume.ErrUnavailable)
+	}
+	if q.Version != sumVersion {
+		return fmt.Errorf("%s has version %d, this driver knows %d: upgrade the driver: %w", quotaObject, q.Version, sumVersion, volume.ErrUnsupported)
+	}
+	return nil
+}
+
+// collect takes the shares that the step has read.
+func (q *quota) collect(shares *rados.ReadOpOmapGetValsByKeysStep) error {
+	for shares != nil {
+		pair, err := shares.Next()
+		if err != nil || pair == nil {
+			return err
+		}
+		if q.shares[pair.Key], err = strconv.ParseInt(string(pair.Value), 10, 64); err != nil {
+			return fmt.Errorf("share of %s is damaged: %w: %w", pair.Key, err, volume.ErrUnavailable)
+		}
+	}
+	return nil
+}
+
+// write sets the shares and the sum in one operation, over what was read.
+func (q *quota) write(ioctx *rados.IOContext) error {
+	text, err := json.Marshal(sum{Version: sumVersion, Serial: q.Serial + 1, Volumes: q.Volumes, Bytes: q.Bytes})
 	if err != nil {
 		return err
 	}
@@ -153,14 +223,30 @@ func (q quota) write(ioctx *rados.IOContext, name string, share int64) error {
 		op.CmpExt(q.data, 0)
 	}
 	op.WriteFull(fmt.Appendf(nil, "%-*s", quotaSize, text))
-	if share == noShare {
-		op.RmOmapKeys([]string{name})
+	if set, gone := q.entries(); len(gone) == 0 {
+		op.SetOmap(set)
 	} else {
-		op.SetOmap(map[string][]byte{name: strconv.AppendInt(nil, share, 10)})
+		op.RmOmapKeys(gone)
+		if len(set) > 0 {
+			op.SetOmap(set)
+		}
 	}
 	err = op.Operate(ioctx, quotaObject, rados.OperationNoFlag)
 	if errnoOf(err) >= mismatch || is(err, syscall.EEXIST, syscall.ENOENT) {
 		return errMoved
 	}
 	return err
+}
+
+// entries are the shares as the omap is to have them, and those to go.
+func (q *quota) entries() (set map[string][]byte, gone []string) {
+	set = map[string][]byte{}
+	for name, share := range q.shares {
+		if share == noShare {
+			gone = append(gone, name)
+			continue
+		}
+		set[name] = strconv.AppendInt(nil, share, 10)
+	}
+	return set, gone
 }

@@ -24,22 +24,46 @@ const indexObject = "sdp.index"
 // half of an old and half of a new one.
 const maxRecord = 64 << 10
 
-// CreateRecord implements rbd.Records.
+// CreateRecord implements rbd.Records. The index entry comes first: one
+// without a record is harmless, a record that no list shows would be lost.
 func (c *Cluster) CreateRecord(ctx context.Context, at tenant.Place, name string, data []byte) error {
 	err := checkRecord(data)
 	if err == nil {
-		err = c.in(ctx, at, func(ioctx *rados.IOContext) error { return createRecord(ioctx, name, data) })
+		err = c.list(ctx, indexEntry{at: at, name: name})
+	}
+	if err == nil {
+		err = c.in(ctx, at, func(ioctx *rados.IOContext) error {
+			return write(ioctx, recordPrefix+name, data, func(op *rados.WriteOp) { op.Create(rados.CreateExclusive) })
+		})
 	}
 	return about("create record", at, name, err)
 }
 
-// createRecord makes the index entry first: an entry without a record is
-// harmless, a record that no list shows would be lost.
-func createRecord(ioctx *rados.IOContext, name string, data []byte) error {
-	if err := ioctx.SetOmap(indexObject, map[string][]byte{name: nil}); err != nil {
-		return fmt.Errorf("index: %w", err)
+// indexEntry is a record's name in its place's index.
+type indexEntry struct {
+	at   tenant.Place
+	name string
+}
+
+// list adds an entry, together with those that come at the same time.
+func (c *Cluster) list(ctx context.Context, e indexEntry) error {
+	if err := ctx.Err(); err != nil {
+		return err
 	}
-	return write(ioctx, recordPrefix+name, data, func(op *rados.WriteOp) { op.Create(rados.CreateExclusive) })
+	return c.index.do(e.at.String(), e)
+}
+
+// addEntries adds a batch of entries of one place.
+func (c *Cluster) addEntries(_ string, entries []indexEntry) []error {
+	names := make(map[string][]byte, len(entries))
+	for _, e := range entries {
+		names[e.name] = nil
+	}
+	err := c.in(context.Background(), entries[0].at, func(ioctx *rados.IOContext) error { return ioctx.SetOmap(indexObject, names) })
+	if err != nil {
+		err = fmt.Errorf("index: %w", err)
+	}
+	return all(len(entries), err)
 }
 
 // write replaces an object's bytes in one operation, under a condition.
