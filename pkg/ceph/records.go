@@ -194,5 +194,8 @@ func about(doing string, at tenant.Place, name string, err error) error {
 	if err == nil {
 		return nil
 	}
+	if is(err, syscall.EROFS) {
+		err = fmt.Errorf("a node has it mapped and keeps its lock (krbd does while a writable volume is staged): end the pods that use it: %w", err)
+	}
 	return fmt.Errorf("%s %s in %s: %w", doing, name, at, err)
 }
