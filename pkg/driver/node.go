@@ -2,6 +2,7 @@ package driver
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -154,16 +155,30 @@ func (n *Node) NodePublishVolume(ctx context.Context, r *csi.NodePublishVolumeRe
 		return nil, err
 	}
 	policy := n.policy()
-	if _, err := policy.Open(p.ID); err != nil {
+	at, err := policy.Open(p.ID)
+	if err != nil {
 		return nil, err
 	}
 	if err := n.checkPod(policy, p.ID, r.GetVolumeContext()[podNamespace]); err != nil {
 		return nil, err
 	}
 	err = n.busy.do(ctx, targetsOf(p.ID), func(ctx context.Context) error {
-		return n.mounter.Publish(ctx, p)
+		return n.publish(ctx, at, p)
 	})
 	return &csi.NodePublishVolumeResponse{}, err
+}
+
+// publish shows what is staged, if it is the volume: the pod was compared with
+// the ID, which names a tenant whatever is at the staging path.
+func (n *Node) publish(ctx context.Context, at tenant.Place, p volume.Publication) error {
+	err := n.stager.Shown(ctx, at, p.ID, p.Staging)
+	if errors.Is(err, volume.ErrNotFound) {
+		return fmt.Errorf("volume %s is not what is staged on %s: %w", p.ID, p.Staging, volume.ErrPrecondition)
+	}
+	if err != nil {
+		return err
+	}
+	return n.mounter.Publish(ctx, p)
 }
 
 // targetsOf is the key of all publications of a volume on this node: one may
