@@ -147,7 +147,11 @@ func TestSourcesAcrossTenants(t *testing.T) {
 		"granted to A, asked by B": {creation(s.b, "8", s.public+"/"+granted), codes.PermissionDenied},
 		"namespace of nobody":      {creation(s.a+"x", "9", ""), codes.PermissionDenied},
 		"namespace with a dot":     {creation(s.a+".x", "10", ""), codes.PermissionDenied},
-		"no namespace":             {creation("", "11", ""), codes.InvalidArgument},
+		"namespace with a hyphen":  {creation(s.a+"-", "11", ""), codes.PermissionDenied},
+		"namespace that looks so":  {creation("\u0430"+s.a[1:], "12", ""), codes.PermissionDenied},
+		"namespace in capitals":    {creation(strings.ToUpper(s.a), "13", ""), codes.PermissionDenied},
+		"namespace of 253 bytes":   {creation(s.a+strings.Repeat("x", 253-len(s.a)), "14", ""), codes.PermissionDenied},
+		"no namespace":             {creation("", "15", ""), codes.InvalidArgument},
 	}
 	for name, tt := range tests {
 		_, err := c.CreateVolume(ctx, tt.request)

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -66,6 +67,9 @@ func operations() []operation {
 		{"write data object", thief.writeData, byRole(nobody, own, nobody)},
 		{"call a writing class method", thief.callClass, byRole(nobody, own, nobody)},
 		{"write record", thief.writeRecord, byRole(nobody, own, nobody)},
+		// A node notes which goldens it reads. Nothing else can be written so.
+		{"write lease", thief.writeLease, byRole(own, own, [4]bool{false, false, true})},
+		{"write what is nearly a lease", thief.writeNearLease, byRole(nobody, own, nobody)},
 		{"snapshot", thief.snapshot, byRole(nobody, own, nobody)},
 		{"clone", thief.clone, byRole(nobody, own, nobody)},
 		{"detach a clone", thief.detach, byRole(nobody, own, nobody)},
@@ -262,6 +266,23 @@ func (k thief) readRecord(tg target) error {
 
 func (k thief) writeRecord(tg target) error {
 	return k.in(k.conn, tg.heldIn).Write("sdp.vol.stolen", []byte("{}"), 0)
+}
+
+func (k thief) writeLease(tg target) error {
+	return k.in(k.conn, tg.heldIn).SetOmap("sdp.lease."+tg.headerID+".nodes", map[string][]byte{"thief": []byte("2030-01-01T00:00:00Z")})
+}
+
+// writeNearLease writes objects whose names are a little shorter or other than
+// a lease's.
+func (k thief) writeNearLease(tg target) error {
+	var all []error
+	for _, name := range []string{"sdp.lease", "sdp.lease-" + tg.headerID + ".nodes", "sdp." + tg.headerID} {
+		all = append(all, k.in(k.conn, tg.heldIn).Write(name, []byte("x"), 0))
+	}
+	if i := slices.IndexFunc(all, func(err error) bool { return !isRefusal(err) }); i >= 0 {
+		return all[i]
+	}
+	return all[0]
 }
 
 // change opens what is held for writing.

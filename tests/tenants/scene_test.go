@@ -48,8 +48,11 @@ const (
 	private = "model:v10"
 )
 
+// newScene returns a scene. Tests with scenes of their own run in parallel:
+// most of their time they wait for Ceph.
 func newScene(t *testing.T) *scene {
 	t.Helper()
+	t.Parallel()
 	real := realceph.New(t)
 	mark := strings.ToLower(rand.Text()[:8])
 	s := &scene{t: t, ceph: real, a: "a-" + mark, b: "a-" + mark + "-b", public: "p-" + mark}
