@@ -108,6 +108,11 @@ func (s *Stager) stageShared(ctx context.Context, at tenant.Place, st volume.Sta
 	defer done()
 	s.idle.end(m.key())
 	c, given := readerOf(st, rec.Parent)
+	if !given && rec.Parent.Tenant == at.Tenant() {
+		if err := s.mustBeMapped(ctx, m); err != nil {
+			return err
+		}
+	}
 	err = s.mapped(ctx, at, m, rec.FsType, c)
 	if !given && errors.Is(err, volume.ErrDenied) {
 		klog.FromContext(ctx).Info("the secret has no key to map this golden with, the volume gets a device of its own: write the secret again", "golden", rec.Parent.String())
@@ -122,6 +127,17 @@ func (s *Stager) stageShared(ctx context.Context, at tenant.Place, st volume.Sta
 	}
 	s.prefetch(ctx, at, m, rec)
 	return nil
+}
+
+// mustBeMapped refuses to map a tenant's own golden with the tenant's own key,
+// which could: cutting the tenant off would take the golden from all others.
+func (s *Stager) mustBeMapped(ctx context.Context, m Mapping) error {
+	_, err := s.mapper.Find(ctx, m)
+	if errors.Is(err, volume.ErrNotFound) {
+		klog.FromContext(ctx).Info("the secret has no key of this golden's reader, the volume gets a device of its own: write the secret again", "golden", m.Namespace+"/"+m.Image)
+		return errNoKey
+	}
+	return err
 }
 
 // errNoKey says that the golden is not mapped and that the request has no key
