@@ -109,7 +109,7 @@ func TestRevocation(t *testing.T) {
 	for _, f := range []*function{reader, writer, shared, other} {
 		must(t, f.reads())
 	}
-	s.readmitLater()
+	s.readmitLater(s.a)
 	cut, err := s.registrar().Revoke(t.Context(), s.place(s.a))
 	must(t, err)
 	if cut < 2 {
@@ -133,14 +133,14 @@ func TestRevocation(t *testing.T) {
 	must(t, s.start(s.keys(s.a).Reader, s.a, clone).reads())
 }
 
-// readmitLater takes A's clients off the blocklist with the test: a Ceph that
+// readmitLater takes a tenant's clients off the blocklist with the test: a Ceph that
 // many tests use would collect them for a year.
-func (s *scene) readmitLater() {
+func (s *scene) readmitLater(name string) {
 	s.t.Helper()
 	clients, err := s.cluster.Connected(s.t.Context(), s.place(s.a))
 	must(s.t, err)
 	for u, addresses := range clients {
-		if u.Tenant != s.a || u.Role == "" {
+		if u.Tenant != name || u.Role == "" {
 			continue
 		}
 		for _, address := range addresses {

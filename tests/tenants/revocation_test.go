@@ -1,7 +1,9 @@
 package tenants
 
 import (
+	"maps"
 	"slices"
+	"strings"
 	"testing"
 
 	"google.golang.org/grpc/codes"
@@ -32,7 +34,7 @@ func TestRevocationOnANode(t *testing.T) {
 	}
 	must(t, written.writes("file"))
 
-	s.readmitLater()
+	s.readmitLater(s.a)
 	_, err := s.registrar().Revoke(ctx, s.place(s.a))
 	must(t, err)
 	eventually(t, "A's own devices answer nothing", func() bool { return own.reads("model") != nil && written.writes("more") != nil })
@@ -52,6 +54,36 @@ func TestRevocationOnANode(t *testing.T) {
 	s.shutOut(tenant.User{Tenant: s.public, Golden: volume.GoldenRef{Name: v1.Name, Version: v1.Version}, Generation: 1})
 	eventually(t, "the golden's device answers nothing", func() bool { return others.reads("model") != nil && shared.reads("model") != nil })
 	must(t, othersOwn.reads("model"))
+}
+
+// TestOwnersOldSecret has a golden's owner stage it first, with a Secret from
+// before the golden was made: that mapping is the owner's, so B gets another
+// one, and goes on when the owner is cut off.
+func TestOwnersOldSecret(t *testing.T) {
+	s := newScene(t)
+	s.shares = "\"" + s.public + "/" + granted + "\""
+	s.under()
+	s.seed(s.public, granted)
+	n := newNode(s)
+	golden := s.public + "/" + granted
+	owner := n.pod(s.public, "owner", golden)
+	maps.DeleteFunc(owner.secrets, func(field, _ string) bool { return strings.HasPrefix(field, "golden.") })
+	owner.start()
+	sharer := n.pod(s.b, "sharer", golden).start()
+	again := n.pod(s.public, "again", golden)
+	again.secrets = owner.secrets
+	again.start()
+	if got := len(n.exporters(t)); got != 2 {
+		t.Errorf("%d devices, want the owner's and the golden's", got)
+	}
+	for _, p := range []*pod{owner, sharer, again} {
+		must(t, p.reads("model"))
+	}
+	s.readmitLater(s.public)
+	_, err := s.registrar().Revoke(t.Context(), s.place(s.public))
+	must(t, err)
+	eventually(t, "the owner's own device answers nothing", func() bool { return owner.reads("model") != nil })
+	must(t, sharer.reads("model"))
 }
 
 // shutOut blocklists the clients of a user until the test ends.
