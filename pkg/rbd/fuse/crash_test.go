@@ -23,6 +23,7 @@ import (
 
 // A writable image has one holder. When that dies hard, the next one gets it.
 func TestRealSecondWriter(t *testing.T) {
+	t.Parallel()
 	n := newNode(t)
 	m, content := n.image("vol.lock", someSize)
 	n.mapped(m)
@@ -54,6 +55,7 @@ func TestRealSecondWriter(t *testing.T) {
 
 // A lock is given back by an unmap: the next node need not wait.
 func TestRealUnmapGivesTheLockBack(t *testing.T) {
+	t.Parallel()
 	n := newNode(t)
 	m, _ := n.image("vol.moves", someSize)
 	second := &node{Mapper: n.another(), t: t, ceph: n.ceph, pool: n.pool, key: n.key}
@@ -66,6 +68,7 @@ func TestRealUnmapGivesTheLockBack(t *testing.T) {
 }
 
 func TestRealDeadExporter(t *testing.T) {
+	t.Parallel()
 	n := newNode(t)
 	m, content := n.image("golden.dead.v1", someSize)
 	m = n.sealed(m)
@@ -91,6 +94,7 @@ func TestRealDeadExporter(t *testing.T) {
 
 // What is mounted on a dead exporter's device has to go first.
 func TestRealDeadExporterInUse(t *testing.T) {
+	t.Parallel()
 	n := newNode(t)
 	m, _ := n.image("vol.deadfs", 1<<20)
 	n.ceph.RBD("resize", "--no-progress", "--size", "64M", n.pool+"/acme/"+m.Image)
@@ -107,12 +111,13 @@ func TestRealDeadExporterInUse(t *testing.T) {
 
 // A mapper that is killed between two steps leaves what the next one finds.
 func TestRealHalfMade(t *testing.T) {
+	t.Parallel()
 	n := newNode(t)
 	m, content := n.image("golden.half.v1", someSize)
 	m = n.sealed(m)
 	for name, leave := range map[string]func(s spot){
 		"a directory": func(s spot) { n.made(s.dir) },
-		"a log":       func(s spot) { n.made(s.log()) },
+		"a log":       func(s spot) { n.logged(s.log()) },
 		"a dead export without a device": func(s spot) {
 			n.made(s.dir)
 			exporter := n.started(s, m)
@@ -150,6 +155,13 @@ func (n *node) made(path string) {
 	}
 }
 
+func (n *node) logged(path string) {
+	n.t.Helper()
+	if err := os.WriteFile(path, []byte("words\n"), 0o600); err != nil {
+		n.t.Fatal(err)
+	}
+}
+
 // started begins a mapping of which the device is still missing.
 func (n *node) started(s spot, m rbd.Mapping) net.Conn {
 	n.t.Helper()
@@ -171,6 +183,7 @@ func (n *node) empty() {
 
 // An export whose mapper has died before the device goes by itself.
 func TestRealLeftAloneExportGoes(t *testing.T) {
+	t.Parallel()
 	n := newNode(t)
 	m, _ := n.image("vol.alone", someSize)
 	s := n.spot(m)
@@ -186,6 +199,7 @@ func TestRealLeftAloneExportGoes(t *testing.T) {
 
 // A mapper is killed at some moment of a map.
 func TestRealKilledMapper(t *testing.T) {
+	t.Parallel()
 	n := newNode(t)
 	m, content := n.image("vol.killed", someSize)
 	for delay := time.Duration(0); delay < 400*time.Millisecond; delay += 25 * time.Millisecond {
@@ -260,6 +274,7 @@ func mapAsOrdered() int {
 
 // A map whose time is over has undone what it began.
 func TestRealCanceledMap(t *testing.T) {
+	t.Parallel()
 	n := newNode(t)
 	m, content := n.image("golden.late.v1", someSize)
 	m = n.sealed(m)
@@ -274,12 +289,14 @@ func TestRealCanceledMap(t *testing.T) {
 		case !errors.Is(err, volume.ErrUnavailable):
 			t.Fatalf("after %s: %v", delay, err)
 		}
+		t.Logf("after %s: %v", delay, err)
 		n.empty()
 	}
 }
 
 // A Ceph that accepts connections and says nothing.
 func TestRealSilentCeph(t *testing.T) {
+	t.Parallel()
 	n := newNode(t)
 	m, _ := n.image("vol.silent", someSize)
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -298,6 +315,7 @@ func TestRealSilentCeph(t *testing.T) {
 
 // An exporter that hangs does not hold an unmap up for ever.
 func TestRealHangingExporterIsKilled(t *testing.T) {
+	t.Parallel()
 	n := newNode(t)
 	m, _ := n.image("golden.hangs.v1", someSize)
 	m = n.sealed(m)
@@ -312,6 +330,7 @@ func TestRealHangingExporterIsKilled(t *testing.T) {
 
 // Nothing that others can see, or that stays, has the key.
 func TestRealKeyIsNowhere(t *testing.T) {
+	t.Parallel()
 	n := newNode(t)
 	m, _ := n.image("vol.secret", someSize)
 	n.mapped(m)

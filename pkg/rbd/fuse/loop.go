@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 	"k8s.io/klog/v2"
@@ -25,7 +26,8 @@ const (
 	// loopMajor is the kernel's number of the loop driver.
 	loopMajor = 7
 	// attachTries bounds a race for a free device with others on the node.
-	attachTries = 32
+	attachTries = 100
+	attachPause = 20 * time.Millisecond
 )
 
 // loops are the node's loop devices.
@@ -48,23 +50,20 @@ func (l loops) list() (map[string]string, error) {
 }
 
 // attach puts a free device on the file. Its opening and its size are asked of
-// the exporter, so it is bounded by ctx; a device that comes too late goes with
-// the mapping's undoing.
+// the exporter, for which it waits, whatever ctx says.
 func (l loops) attach(ctx context.Context, file string, readOnly bool) (string, error) {
-	device, err := bounded(ctx, func() (string, error) {
-		for range attachTries {
-			device, err := l.attachOnce(file, readOnly)
-			if !errors.Is(err, unix.EBUSY) {
-				return device, err
-			}
+	for range attachTries {
+		device, err := l.attachOnce(file, readOnly)
+		switch {
+		case err == nil:
+			l.readAhead(ctx, device)
+			return device, nil
+		case !errors.Is(err, unix.EBUSY):
+			return "", fmt.Errorf("attach a loop device to %s: %w", file, err)
 		}
-		return "", fmt.Errorf("no device stays free: %w", volume.ErrNoSpace)
-	})
-	if err != nil {
-		return "", fmt.Errorf("attach a loop device to %s: %w", file, err)
+		time.Sleep(attachPause)
 	}
-	l.readAhead(ctx, device)
-	return device, nil
+	return "", fmt.Errorf("attach a loop device to %s: no device stays free: %w", file, volume.ErrNoSpace)
 }
 
 // attachOnce gets EBUSY where somebody else was faster.

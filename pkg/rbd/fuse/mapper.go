@@ -81,7 +81,7 @@ func (f *Mapper) Map(ctx context.Context, m rbd.Mapping, c volume.Credentials) (
 	}
 	for _, s := range spots {
 		if s.complete(m) {
-			return s.device(), nil
+			return f.finish(ctx, s)
 		}
 		if err := f.takeDown(ctx, s.dir); err != nil {
 			return rbd.Device{}, fmt.Errorf("clear what was left of the mapping: %w", err)
@@ -90,29 +90,86 @@ func (f *Mapper) Map(ctx context.Context, m rbd.Mapping, c volume.Credentials) (
 	return f.build(ctx, m, c)
 }
 
+// finish does again what a mapper may have missed that was killed while it
+// attached the device: the kernel drops its question for the file's size then,
+// and makes a device of size 0.
+func (f *Mapper) finish(ctx context.Context, s spot) (rbd.Device, error) {
+	f.loops.readAhead(ctx, s.loop)
+	if err := boundedError(ctx, func() error { return f.loops.resize(s.loop, s.file()) }); err != nil {
+		return rbd.Device{}, err
+	}
+	return s.device(), nil
+}
+
 // build makes a mapping of which nothing exists, and undoes what it began.
 func (f *Mapper) build(ctx context.Context, m rbd.Mapping, c volume.Credentials) (rbd.Device, error) {
 	s := f.spot(m)
 	if err := os.MkdirAll(s.dir, 0o700); err != nil {
 		return rbd.Device{}, fmt.Errorf("make %s: %w: %w", s.dir, err, volume.ErrUnavailable)
 	}
-	exporter, err := f.start(ctx, s, m, c)
-	if err == nil {
-		s.loop, err = f.loops.attach(ctx, s.file(), m.ReadOnly)
-		// From here on the exporter ends when nobody has its file open.
-		_ = exporter.Close()
-	}
+	device, err := f.fill(ctx, s, m, c)
 	if err != nil {
 		return rbd.Device{}, errors.Join(err, f.undo(ctx, s))
 	}
-	return s.device(), nil
+	return rbd.Device{Path: device}, nil
 }
+
+// fill starts the exporter and attaches the device. Afterwards the exporter
+// ends when nobody has its file open.
+func (f *Mapper) fill(ctx context.Context, s spot, m rbd.Mapping, c volume.Credentials) (device string, err error) {
+	exporter, err := f.start(ctx, s, m, c)
+	if err != nil {
+		return "", err
+	}
+	defer exporter.Close()
+	return f.put(ctx, s, m)
+}
+
+// put attaches the device. When it returns, no device comes any more.
+func (f *Mapper) put(ctx context.Context, s spot, m rbd.Mapping) (device string, err error) {
+	attaching := begin(func() (string, error) { return f.loops.attach(ctx, s.file(), m.ReadOnly) })
+	if device, err = attaching.wait(ctx); err != nil {
+		f.outlast(s, attaching.done)
+	}
+	return device, err
+}
+
+// outlast waits for the end of a call that waits for the exporter, so that an
+// undoing meets no device that comes later. An exporter that does not let the
+// call go is killed; whether that has helped, the undoing sees.
+func (f *Mapper) outlast(s spot, call <-chan struct{}) {
+	if endsWithin(call, f.options.EndTimeout) {
+		return
+	}
+	if exporter, err := find(s); err == nil && exporter != nil {
+		defer exporter.close()
+		_ = exporter.end(0)
+	}
+	endsWithin(call, killedTimeout)
+}
+
+func endsWithin(call <-chan struct{}, patience time.Duration) bool {
+	select {
+	case <-call:
+		return true
+	case <-time.After(patience):
+		return false
+	}
+}
+
+// undoPause is for those who only look at a new device (udev, blkid).
+const undoPause = 50 * time.Millisecond
 
 // undo takes down what a failed Map began, also when its time is over.
 func (f *Mapper) undo(ctx context.Context, s spot) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*f.options.EndTimeout)
 	defer cancel()
-	return f.takeDown(ctx, s.dir)
+	for {
+		err := f.takeDown(ctx, s.dir)
+		if !errors.Is(err, volume.ErrInUse) || endsWithin(ctx.Done(), undoPause) {
+			return err
+		}
+	}
 }
 
 // Find returns m's device.
@@ -179,29 +236,35 @@ func (f *Mapper) Exclusive() bool { return true }
 // Limit returns how many images the node can have mapped.
 func (f *Mapper) Limit() int64 { return limit }
 
-// bounded runs a call into the kernel that may wait for an exporter, and gives
-// up waiting, not the call, when ctx ends.
-func bounded[T any](ctx context.Context, call func() (T, error)) (T, error) {
-	type result struct {
-		value T
-		err   error
-	}
-	done := make(chan result, 1)
+// pending is a call into the kernel that may wait for an exporter.
+type pending[T any] struct {
+	done  chan struct{} // closed when the call has returned
+	value T
+	err   error
+}
+
+func begin[T any](call func() (T, error)) *pending[T] {
+	p := &pending[T]{done: make(chan struct{})}
 	go func() {
-		value, err := call()
-		done <- result{value, err}
+		defer close(p.done)
+		p.value, p.err = call()
 	}()
+	return p
+}
+
+// wait gives up waiting, not the call, when ctx ends.
+func (p *pending[T]) wait(ctx context.Context) (T, error) {
 	select {
-	case r := <-done:
-		return r.value, r.err
+	case <-p.done:
+		return p.value, p.err
 	case <-ctx.Done():
 		var none T
 		return none, fmt.Errorf("the exporter does not answer: %w: %w", context.Cause(ctx), volume.ErrUnavailable)
 	}
 }
 
-// boundedError is bounded for calls that only succeed or not.
+// boundedError waits for a call that only succeeds or not, until ctx ends.
 func boundedError(ctx context.Context, call func() error) error {
-	_, err := bounded(ctx, func() (struct{}, error) { return struct{}{}, call() })
+	_, err := begin(func() (struct{}, error) { return struct{}{}, call() }).wait(ctx)
 	return err
 }

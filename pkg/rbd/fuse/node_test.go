@@ -3,6 +3,7 @@ package fuse
 import (
 	"bytes"
 	"context"
+	"errors"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -70,7 +71,7 @@ func emptied(t *testing.T, m *Mapper) {
 		t.Error(err)
 	}
 	for _, s := range spots {
-		if err := m.takeDown(ctx, s.dir); err != nil {
+		if err := patiently(ctx, func() error { return m.takeDown(ctx, s.dir) }); err != nil {
 			t.Error(err)
 		}
 	}
@@ -117,8 +118,21 @@ func (n *node) unmapped(m rbd.Mapping) {
 	n.t.Helper()
 	ctx, cancel := context.WithTimeout(n.t.Context(), patience)
 	defer cancel()
-	if err := n.Unmap(ctx, m); err != nil {
+	if err := patiently(ctx, func() error { return n.Unmap(ctx, m) }); err != nil {
 		n.t.Fatalf("unmap %s@%s: %v", m.Image, m.Snapshot, err)
+	}
+}
+
+// patiently is as patient as the mapper's user (pkg/rbd.Stager) with those who
+// have the device for a moment: what looks at block devices, other tests' new
+// mount namespaces, a child between fork and exec.
+func patiently(ctx context.Context, call func() error) error {
+	for {
+		err := call()
+		busy := errors.Is(err, volume.ErrInUse) || errors.Is(err, unix.EBUSY)
+		if !busy || endsWithin(ctx.Done(), 50*time.Millisecond) {
+			return err
+		}
 	}
 }
 
@@ -193,7 +207,9 @@ func (n *node) mount(device string, options ...string) (dir string, unmount func
 		n.t.Helper()
 		if mounted {
 			mounted = false
-			if err := unix.Unmount(dir, 0); err != nil {
+			ctx, cancel := context.WithTimeout(context.Background(), patience)
+			defer cancel()
+			if err := patiently(ctx, func() error { return unix.Unmount(dir, 0) }); err != nil {
 				n.t.Errorf("unmount %s: %v", dir, err)
 			}
 		}

@@ -19,6 +19,7 @@ import (
 const someSize = 9<<20 + 512
 
 func TestRealSnapshotIsMappedTwice(t *testing.T) {
+	t.Parallel()
 	n := newNode(t)
 	m, content := n.image("golden.a.v1", someSize)
 	m = n.sealed(m)
@@ -66,6 +67,7 @@ func (n *node) refusesWrites(device string) {
 }
 
 func TestRealWritableKeepsWhatWasWritten(t *testing.T) {
+	t.Parallel()
 	for _, fsType := range []string{"ext4", "xfs"} {
 		t.Run(fsType, func(t *testing.T) {
 			n := newNode(t)
@@ -95,6 +97,7 @@ func TestRealWritableKeepsWhatWasWritten(t *testing.T) {
 // What a discard or a writing of zeros left must read as zeros, also where it
 // does not fill objects.
 func TestRealZeroing(t *testing.T) {
+	t.Parallel()
 	n := newNode(t)
 	m, content := n.image("vol.zero", someSize)
 	device := n.mapped(m)
@@ -122,6 +125,7 @@ func TestRealZeroing(t *testing.T) {
 }
 
 func TestRealOpenDeviceStays(t *testing.T) {
+	t.Parallel()
 	n := newNode(t)
 	m, content := n.image("vol.open", someSize)
 	device := n.mapped(m)
@@ -140,6 +144,7 @@ func TestRealOpenDeviceStays(t *testing.T) {
 }
 
 func TestRealRefusals(t *testing.T) {
+	t.Parallel()
 	n := newNode(t)
 	m, _ := n.image("vol.there", someSize)
 	missing, noPool, noSnapshot, other := m, m, m, m
@@ -177,6 +182,7 @@ func TestRealRefusals(t *testing.T) {
 
 // A key that may only read, and only this namespace.
 func TestRealReaderKey(t *testing.T) {
+	t.Parallel()
 	n := newNode(t)
 	m, content := n.image("golden.r.v1", someSize)
 	sealed := n.sealed(m)
@@ -190,6 +196,7 @@ func TestRealReaderKey(t *testing.T) {
 }
 
 func TestRealNewMapperFindsAll(t *testing.T) {
+	t.Parallel()
 	n := newNode(t)
 	a, _ := n.image("golden.one.v1", someSize)
 	b, _ := n.image("vol.two", someSize)
@@ -213,6 +220,7 @@ func TestRealNewMapperFindsAll(t *testing.T) {
 }
 
 func TestRealRefresh(t *testing.T) {
+	t.Parallel()
 	n := newNode(t)
 	m, _ := n.image("vol.grows", 4<<20)
 	device := n.mapped(m)
@@ -223,6 +231,20 @@ func TestRealRefresh(t *testing.T) {
 		}
 		return sizeOf(t, device) == 12<<20
 	})
+}
+
+// A repeated map gives the device its file's size, which a mapper that was
+// killed in the middle of the attaching leaves at 0.
+func TestRealMapAgainFinishes(t *testing.T) {
+	t.Parallel()
+	n := newNode(t)
+	m, _ := n.image("vol.unfinished", 4<<20)
+	device := n.mapped(m)
+	n.ceph.RBD("resize", "--no-progress", "--size", "12M", n.pool+"/acme/"+m.Image)
+	n.eventually("the device to have its size", func() bool {
+		return n.mapped(m) == device && sizeOf(t, device) == 12<<20
+	})
+	n.unmapped(m)
 }
 
 func sizeOf(t *testing.T, device string) int64 {
@@ -240,6 +262,7 @@ func sizeOf(t *testing.T, device string) int64 {
 }
 
 func TestRealParallel(t *testing.T) {
+	t.Parallel()
 	n := newNode(t)
 	var all sync.WaitGroup
 	for _, name := range []string{"vol.p1", "vol.p2", "vol.p3", "vol.p4"} {
@@ -255,7 +278,7 @@ func TestRealParallel(t *testing.T) {
 			if got, err := os.ReadFile(d.Path); err != nil || string(got) != string(content) {
 				t.Errorf("%s shows something else: %v", d.Path, err)
 			}
-			if err := n.Unmap(ctx, m); err != nil {
+			if err := patiently(ctx, func() error { return n.Unmap(ctx, m) }); err != nil {
 				t.Error(err)
 			}
 		})

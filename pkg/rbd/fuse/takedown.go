@@ -16,12 +16,15 @@ import (
 
 // The kernel lets a mount go a moment after the last of its files is closed.
 const (
-	unmountTries = 100
+	unmountTries = 500
 	unmountPause = 20 * time.Millisecond
 )
 
 // killedTimeout bounds the end of a process that was killed.
-const killedTimeout = 5 * time.Second
+const killedTimeout = 20 * time.Second
+
+// claimTries bounds how often an exporter comes late into what is taken down.
+const claimTries = 3
 
 // takeDown removes all there is in a spot: the device, the mount, the exporter,
 // the files. It begins wherever an earlier one stopped, and stops at a device
@@ -40,14 +43,31 @@ func (f *Mapper) takeDown(ctx context.Context, dir string) error {
 	if err := boundedError(ctx, func() error { return unmount(dir) }); err != nil {
 		return err
 	}
-	if err := f.end(ctx, s); err != nil {
+	claim, err := f.claim(ctx, s)
+	if err != nil {
 		return err
 	}
+	defer claim.Close()
 	// An exporter that had to be killed may have mounted in its last moment.
 	if err := boundedError(ctx, func() error { return unmount(dir) }); err != nil {
 		return err
 	}
 	return removeAll(dir, s.log())
+}
+
+// claim returns when the exporter has ended and none can begin here. One that a
+// killed mapper has just started may not have its lock yet: it gets none any
+// more, or has it and goes in the next turn.
+func (f *Mapper) claim(ctx context.Context, s spot) (claim *os.File, err error) {
+	for range claimTries {
+		if err := f.end(ctx, s); err != nil {
+			return nil, err
+		}
+		if claim, err = wire.Claim(s.log()); !errors.Is(err, volume.ErrInUse) {
+			break
+		}
+	}
+	return claim, err
 }
 
 // unmount unmounts dir, as often as it is mounted.

@@ -22,7 +22,7 @@ const (
 
 // The kernel drops its hold on a mount a moment after the release of a file.
 const (
-	leaveTries = 100
+	leaveTries = 1500
 	leavePause = 20 * time.Millisecond
 )
 

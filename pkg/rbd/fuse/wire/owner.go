@@ -18,13 +18,42 @@ const LogSuffix = ".log"
 
 // Own locks a file until the process ends. The lock is what names the process
 // that serves a mount: unlike a number in a file, the kernel takes it back at
-// the very end of that process, and gives it to no other.
+// the very end of that process, and gives it to no other. A file that somebody
+// has claimed, or has removed since, is refused: a process that comes so late
+// would serve where another may be already.
 func Own(file *os.File) error {
 	lock := unix.Flock_t{Type: unix.F_WRLCK, Whence: io.SeekStart}
 	if err := unix.FcntlFlock(file.Fd(), unix.F_SETLK, &lock); err != nil {
 		return fmt.Errorf("lock the log: %w: %w", err, volume.ErrInUse)
 	}
+	var stat unix.Stat_t
+	if err := unix.Fstat(int(file.Fd()), &stat); err != nil {
+		return fmt.Errorf("look at the log: %w: %w", err, volume.ErrUnavailable)
+	}
+	if stat.Nlink == 0 {
+		return fmt.Errorf("the log has been removed: %w", volume.ErrUnavailable)
+	}
 	return nil
+}
+
+// Claim keeps the file at path from being owned until it is closed, so that it
+// can be removed; nil where there is none. It wraps volume.ErrInUse where a
+// process owns it. This lock is the open file's, not the process's: other uses
+// of the file by the same process do not drop it.
+func Claim(path string) (*os.File, error) {
+	file, err := os.OpenFile(path, os.O_WRONLY, 0)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("claim the log: %w: %w", err, volume.ErrUnavailable)
+	}
+	lock := unix.Flock_t{Type: unix.F_WRLCK, Whence: io.SeekStart}
+	if err := unix.FcntlFlock(file.Fd(), unix.F_OFD_SETLK, &lock); err != nil {
+		_ = file.Close()
+		return nil, fmt.Errorf("claim %s: %w: %w", path, err, volume.ErrInUse)
+	}
+	return file, nil
 }
 
 // Owner returns the process that owns the file at path, 0 where none does. It
@@ -45,5 +74,5 @@ func Owner(path string) (pid int, err error) {
 	if lock.Type == unix.F_UNLCK {
 		return 0, nil
 	}
-	return int(lock.Pid), nil
+	return max(0, int(lock.Pid)), nil // -1: it is claimed
 }
