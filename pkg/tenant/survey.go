@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/sdp-csi/sdp-csi/pkg/volume"
 )
@@ -60,12 +61,18 @@ func (r *Registrar) owners(ctx context.Context, at Place) ([]Place, error) {
 	return owners, nil
 }
 
+// add adds a place's goldens. Their records lie where the tenant's writer can
+// write: what is no image's id could become caps of any kind in an adapter, so
+// nobody gets rights to that golden, and others get theirs all the same.
 func (r *Registrar) add(ctx context.Context, s *survey, owner Place) error {
 	goldens, err := r.catalog.Goldens(ctx, owner)
 	if err != nil {
 		return err
 	}
 	for _, g := range goldens {
+		if !isImageID(g.ImageID) {
+			continue
+		}
 		clones, err := r.catalog.Clones(ctx, owner, g)
 		if err != nil {
 			return fmt.Errorf("%s: %w", g.Ref, err)
@@ -73,6 +80,12 @@ func (r *Registrar) add(ctx context.Context, s *survey, owner Place) error {
 		s.goldens = append(s.goldens, shared{place: owner, golden: g, clones: clones})
 	}
 	return nil
+}
+
+// isImageID says whether s is such as RBD calls an image: at most 64 digits and
+// small letters.
+func isImageID(s string) bool {
+	return s != "" && len(s) <= 64 && strings.Trim(s, "0123456789abcdefghijklmnopqrstuvwxyz") == ""
 }
 
 // readable are the other tenants' goldens that a tenant's users may read:

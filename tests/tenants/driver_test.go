@@ -34,7 +34,7 @@ func newHouse(s *scene) *house {
 	})
 	node := driver.NewNode(driver.NodeOptions{
 		ID: "node", MaxVolumes: 9, RequirePodInfo: true, Policy: policy,
-		Stager: rbd.NewStager(reader, kernel{h: h}, nil, quiet{}), Mounter: kernel{h: h},
+		Stager: rbd.NewStager(reader, kernel{h: h}, floor{}, quiet{}), Mounter: kernel{h: h},
 	})
 	h.server = serve(s.t, controller, node)
 	return h
@@ -60,6 +60,18 @@ func (k kernel) Map(context.Context, rbd.Mapping, volume.Credentials) (rbd.Devic
 func (k kernel) Publish(context.Context, volume.Publication) error {
 	k.h.shown++
 	return fmt.Errorf("there is no kernel: %w", volume.ErrUnsupported)
+}
+
+// Find and Mounted let every volume seem staged, wherever it is asked for.
+func (kernel) Find(context.Context, rbd.Mapping) (rbd.Device, error) {
+	return rbd.Device{Path: "/dev/none"}, nil
+}
+
+// floor is what of the node is below its mounts.
+type floor struct{ rbd.Host }
+
+func (floor) Mounted(context.Context, string) (rbd.Mount, error) {
+	return rbd.Mount{Device: "/dev/none"}, nil
 }
 
 func (kernel) Exclusive() bool { return true }

@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"google.golang.org/grpc/codes"
+
+	"github.com/sdp-csi/sdp-csi/pkg/volume"
 )
 
 // TestForgedRecords has B, with its writer's key, write over the record of its
@@ -55,6 +57,46 @@ func TestForgedRecords(t *testing.T) {
 		wantModel(t, "A's function after "+what, honest, granted)
 		honest.end()
 	}
+}
+
+// TestForgedGoldenRecord has B write rights to all that A has into the record
+// of its own golden, where sdpctl looks for what the golden's readers may read.
+func TestForgedGoldenRecord(t *testing.T) {
+	s := newScene(t)
+	theirs := s.volume(s.a, "theirs", volume.GoldenRef{})
+	own := s.seed(s.b, granted)
+	name, pool := "sdp."+own.Image(), s.place(s.a).Pool()
+	var forged map[string]any
+	must(t, json.Unmarshal(s.record(s.b, name), &forged))
+	honest := forged["imageID"].(string)
+	for _, id := range []string{
+		honest + ", allow rwx pool=" + pool + " namespace=" + s.a, honest + ",allow * pool=" + pool, "x pool=" + pool + " namespace=" + s.a + ", allow rwx", "", "../" + honest,
+	} {
+		forged["imageID"] = id
+		s.forge(name, forged)
+		s.sync()
+		for user, key := range s.keysOf(s.b) {
+			conn, err := s.connect(key)
+			if err != nil {
+				continue // the reader of a golden that is none any more
+			}
+			_, err = s.in(conn, s.a).Read("sdp."+theirs, make([]byte, 16), 0)
+			conn.Shutdown()
+			if !isRefusal(err) {
+				t.Errorf("with the id %q, %s reads A's record: %v", id, user, err)
+			}
+		}
+	}
+}
+
+// keysOf are all keys that a tenant has, by user.
+func (s *scene) keysOf(name string) map[string]volume.Credentials {
+	k := s.keys(name)
+	all := map[string]volume.Credentials{k.Reader.User: k.Reader, k.Writer.User: *k.Writer}
+	for _, c := range k.Goldens {
+		all[c.User] = c
+	}
+	return all
 }
 
 // tryForged runs a function of B on a forged record. Where it is let through, it
