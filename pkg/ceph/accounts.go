@@ -81,7 +81,7 @@ func isOfPool(osd, pool string) bool { return strings.Contains(osd, " pool="+poo
 // account is a user as the monitors print one.
 type account struct {
 	Key  string
-	Caps struct{ Mon, OSD string }
+	Caps struct{ Mon, OSD, MDS string }
 }
 
 // account returns a user; volume.ErrNotFound without it.
@@ -103,14 +103,14 @@ func (c *Cluster) Put(ctx context.Context, u tenant.User, a tenant.Access) error
 		return err
 	}
 	want := capsOf(a, n)
-	arguments := map[string]any{"entity": entityPrefix + u.String(), "caps": []string{"mon", want.mon, "osd", want.osd}}
+	arguments := map[string]any{"entity": entityPrefix + u.String(), "caps": want.pairs()}
 	old, err := c.account(ctx, a.At, u)
 	switch {
 	case errors.Is(err, volume.ErrNotFound):
 		arguments["prefix"] = "auth get-or-create"
 	case err != nil:
 		return err
-	case old.Caps.Mon == want.mon && old.Caps.OSD == want.osd:
+	case old.Caps.Mon == want.mon && old.Caps.OSD == want.osd && old.Caps.MDS == want.mds:
 		return nil
 	case !isOfPool(old.Caps.OSD, n.pool):
 		return fmt.Errorf("user %s is there and belongs to another pool than %s: two clusters of the policy must not be one Ceph with tenants of the same names (if that pool is gone, remove the user with ceph auth rm): %w", u, n.pool, volume.ErrConflict)

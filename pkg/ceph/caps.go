@@ -8,7 +8,7 @@ import (
 )
 
 // caps are a user's capabilities in Ceph's words.
-type caps struct{ mon, osd string }
+type caps struct{ mon, osd, mds string }
 
 // The monitors' rights. Both profiles, rbd-read-only too, may blocklist any
 // one client instance. Who maps an image for writing must be able to shut its
@@ -57,6 +57,7 @@ func capsOf(a tenant.Access, n names) caps {
 	for _, g := range a.Goldens {
 		grants = append(grants, oneImage(g, n, a.Role == "")...)
 	}
+	grants = append(grants, c.addFiles(a, n)...)
 	c.osd = strings.Join(unique(grants), ", ")
 	return c
 }

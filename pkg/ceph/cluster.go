@@ -67,6 +67,11 @@ func (c *Cluster) Free(ctx context.Context, at tenant.Place) (int64, error) {
 	if at.Cluster().DataPool != "" {
 		pool = at.Cluster().DataPool
 	}
+	return c.freeIn(ctx, at, pool)
+}
+
+// freeIn returns the bytes that can still be stored in a pool.
+func (c *Cluster) freeIn(ctx context.Context, at tenant.Place, pool string) (int64, error) {
 	var free int64
 	err := c.connections.use(ctx, ownLogin(at.Cluster()), func(conn *connection) error {
 		out, err := conn.command(map[string]any{"prefix": "df", "format": "json"})

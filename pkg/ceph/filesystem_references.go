@@ -1,0 +1,119 @@
+package ceph
+
+import (
+	"context"
+	"fmt"
+	"syscall"
+
+	"github.com/ceph/go-ceph/rados"
+
+	"github.com/sdp-csi/sdp-csi/pkg/cephfs"
+	"github.com/sdp-csi/sdp-csi/pkg/tenant"
+	"github.com/sdp-csi/sdp-csi/pkg/volume"
+)
+
+// referencesSpace is the RADOS namespace of the references of a pool. No
+// tenant's name has a dot, so no tenant's key can write in it.
+const referencesSpace = "sdp.refs"
+
+// The first byte of a snapshot's object. The users are the keys of its omap. A
+// user is added only while the byte is open; who wants to remove the snapshot
+// closes it and then looks for users. So of an addition and a removal at once
+// one sees the other.
+const (
+	openByte   = 0
+	closedByte = 1
+)
+
+func referencesOf(s cephfs.Snapshot) string {
+	return subvolume(s.Tenant, s.Subvolume) + "@" + s.Name
+}
+
+func (f FileSystem) inReferences(ctx context.Context, at tenant.Place, call func(*rados.IOContext) error) error {
+	return f.connections.use(ctx, ownLogin(at.Cluster()), func(conn *connection) error {
+		ioctx, err := conn.in(at.Pool(), referencesSpace)
+		if err != nil {
+			return noPool(at, err)
+		}
+		return classify(call(ioctx))
+	})
+}
+
+// AddReference implements cephfs.References.
+func (f FileSystem) AddReference(ctx context.Context, at tenant.Place, to cephfs.Snapshot, user string) error {
+	err := f.inReferences(ctx, at, func(ioctx *rados.IOContext) error {
+		op := rados.CreateWriteOp()
+		defer op.Release()
+		op.Create(rados.CreateIdempotent)
+		op.CmpExt([]byte{openByte}, 0)
+		op.SetOmap(map[string][]byte{user: nil})
+		err := op.Operate(ioctx, referencesOf(to), rados.OperationNoFlag)
+		if errnoOf(err) >= mismatch {
+			return fmt.Errorf("it is being removed: %w", volume.ErrNotFound)
+		}
+		return err
+	})
+	return about("add a reference to", at, referencesOf(to), err)
+}
+
+// HasReference implements cephfs.References.
+func (f FileSystem) HasReference(ctx context.Context, at tenant.Place, to cephfs.Snapshot, user string) (bool, error) {
+	found := false
+	err := f.inReferences(ctx, at, func(ioctx *rados.IOContext) error {
+		got, err := ioctx.GetOmapValues(referencesOf(to), "", user, 1)
+		_, found = got[user]
+		return absentIsDone(err)
+	})
+	return found, about("look for a reference to", at, referencesOf(to), err)
+}
+
+// RemoveReference implements cephfs.References.
+func (f FileSystem) RemoveReference(ctx context.Context, at tenant.Place, to cephfs.Snapshot, user string) error {
+	err := f.inReferences(ctx, at, func(ioctx *rados.IOContext) error {
+		return absentIsDone(ioctx.RmOmapKeys(referencesOf(to), []string{user}))
+	})
+	return about("remove a reference to", at, referencesOf(to), err)
+}
+
+// references returns up to limit users of a snapshot.
+func (f FileSystem) references(ctx context.Context, at tenant.Place, to cephfs.Snapshot, limit int) (users []string, err error) {
+	err = f.inReferences(ctx, at, func(ioctx *rados.IOContext) (err error) {
+		users, err = listKeys(ioctx, referencesOf(to), "", "", limit)
+		return absentIsDone(err)
+	})
+	return users, err
+}
+
+// closeReferences lets nobody add a reference any more, or wraps
+// volume.ErrInUse where there are some.
+func (f FileSystem) closeReferences(ctx context.Context, at tenant.Place, to cephfs.Snapshot) error {
+	if err := f.setReferences(ctx, at, to, closedByte); err != nil {
+		return err
+	}
+	users, err := f.references(ctx, at, to, 1)
+	if err != nil || len(users) == 0 {
+		return err
+	}
+	if err := f.setReferences(ctx, at, to, openByte); err != nil {
+		return err
+	}
+	return fmt.Errorf("%s uses it: %w", users[0], volume.ErrInUse)
+}
+
+func (f FileSystem) setReferences(ctx context.Context, at tenant.Place, to cephfs.Snapshot, state byte) error {
+	return f.inReferences(ctx, at, func(ioctx *rados.IOContext) error {
+		return ioctx.WriteFull(referencesOf(to), []byte{state})
+	})
+}
+
+// dropReferences forgets a snapshot that is no more. Whoever adds a reference
+// after that finds out by its look at the source.
+func (f FileSystem) dropReferences(ctx context.Context, at tenant.Place, to cephfs.Snapshot) error {
+	return f.inReferences(ctx, at, func(ioctx *rados.IOContext) error {
+		err := ioctx.Delete(referencesOf(to))
+		if is(err, syscall.ENOENT) {
+			return nil
+		}
+		return err
+	})
+}

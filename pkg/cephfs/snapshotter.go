@@ -1,0 +1,119 @@
+package cephfs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/sdp-csi/sdp-csi/pkg/tenant"
+	"github.com/sdp-csi/sdp-csi/pkg/volume"
+)
+
+// CreateSnapshot takes a snapshot of a writable volume in place; of a
+// read-only one it is another reference to what that shows. It returns the
+// snapshot that is there already, whatever its source: the caller compares.
+func (p *Provisioner) CreateSnapshot(ctx context.Context, at tenant.Place, id volume.SnapshotID, name string, source volume.ID) (volume.Snapshot, error) {
+	rec, err := p.readSnapshot(ctx, at, id)
+	switch {
+	case err == nil && rec.State == ready:
+		return rec.snapshot(id)
+	case err == nil:
+		err = p.removeSnapshot(ctx, at, id, &rec)
+	case errors.Is(err, volume.ErrNotFound):
+		err = nil
+	}
+	if err != nil {
+		return volume.Snapshot{}, err
+	}
+	parent, err := p.volumeParent(ctx, at, source)
+	if err != nil {
+		return volume.Snapshot{}, err
+	}
+	if parent.Name == "" {
+		parent.Name = snapshotPrefix + id.Hash
+	}
+	rec = snapshotRecord{
+		Version: recordVersion, progress: begin(creating), Name: name, Source: source.String(), Parent: parent,
+		Created: p.now().UTC().Truncate(time.Second),
+	}
+	if err := p.takeSnapshot(ctx, at, id, source, &rec); err != nil {
+		return volume.Snapshot{}, err
+	}
+	return rec.snapshot(id)
+}
+
+func (p *Provisioner) takeSnapshot(ctx context.Context, at tenant.Place, id volume.SnapshotID, source volume.ID, rec *snapshotRecord) error {
+	if err := p.addRecord(ctx, at, snapshotPrefix+id.Hash, rec); err != nil {
+		return err
+	}
+	err := p.sealSnapshot(ctx, at, id, source, rec)
+	if err == nil || isOpen(err) {
+		return err
+	}
+	return undone(err, p.removeSnapshot(context.WithoutCancel(ctx), at, id, rec))
+}
+
+func (p *Provisioner) sealSnapshot(ctx context.Context, at tenant.Place, id volume.SnapshotID, source volume.ID, rec *snapshotRecord) (err error) {
+	if rec.isReference() {
+		err = p.cluster.AddReference(ctx, at, rec.Parent.Snapshot, snapshotUser(id))
+		if err == nil {
+			_, err = p.volumeParent(ctx, at, source)
+		}
+	} else {
+		err = p.cluster.CreateSnapshot(ctx, at, rec.Parent.Subvolume, rec.Parent.Name)
+	}
+	if err != nil {
+		return fmt.Errorf("snapshot of volume %s: %w", source, err)
+	}
+	rec.State = ready
+	return p.advance(ctx, at, snapshotPrefix+id.Hash, rec)
+}
+
+// DeleteSnapshot removes a snapshot. While volumes show it, or are being
+// copied from it, it wraps volume.ErrInUse.
+func (p *Provisioner) DeleteSnapshot(ctx context.Context, at tenant.Place, id volume.SnapshotID) error {
+	rec, err := p.readSnapshot(ctx, at, id)
+	if errors.Is(err, volume.ErrNotFound) {
+		return p.forget(ctx, at, snapshotPrefix+id.Hash, &snapshotRecord{Version: recordVersion, progress: begin(deleting)})
+	}
+	if err != nil {
+		return err
+	}
+	return p.removeSnapshot(ctx, at, id, &rec)
+}
+
+// removeSnapshot asks Ceph first: a snapshot that is in use stays as it is.
+func (p *Provisioner) removeSnapshot(ctx context.Context, at tenant.Place, id volume.SnapshotID, rec *snapshotRecord) error {
+	name := snapshotPrefix + id.Hash
+	if rec.isReference() {
+		if err := p.claim(ctx, at, name, rec); err != nil {
+			return err
+		}
+		if !rec.Parent.isZero() {
+			if err := p.release(ctx, at, snapshotUser(id), rec.Parent); err != nil {
+				return err
+			}
+		}
+		return p.cluster.RemoveRecord(ctx, at, name)
+	}
+	if err := p.cluster.RemoveSnapshot(ctx, at, rec.Parent.Subvolume, rec.Parent.Name); err != nil {
+		return err
+	}
+	if err := p.claim(ctx, at, name, rec); err != nil {
+		return err
+	}
+	if err := p.sweep(ctx, at, rec.Parent.Subvolume); err != nil {
+		return err
+	}
+	return p.cluster.RemoveRecord(ctx, at, name)
+}
+
+// GetSnapshot returns a finished snapshot.
+func (p *Provisioner) GetSnapshot(ctx context.Context, at tenant.Place, id volume.SnapshotID) (volume.Snapshot, error) {
+	rec, err := p.readySnapshot(ctx, at, id)
+	if err != nil {
+		return volume.Snapshot{}, err
+	}
+	return rec.snapshot(id)
+}
