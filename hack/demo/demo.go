@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"syscall"
 	"time"
 )
 
@@ -20,7 +21,7 @@ type demo struct {
 	node      *node
 	functions []*function
 	table     table
-	undos     []func() error
+	undos     []func(context.Context) error
 }
 
 const golden = "resnet50:v1"
@@ -65,26 +66,39 @@ func (d *demo) step(ctx context.Context, name string, do func(context.Context) e
 	return nil
 }
 
-func (d *demo) onUndo(f func() error) { d.undos = append(d.undos, f) }
+func (d *demo) onUndo(f func(context.Context) error) { d.undos = append(d.undos, f) }
 
-// undo takes everything down, last first, and goes on after an error.
+// undoPatience bounds each step of taking things down.
+const undoPatience = 2 * time.Minute
+
+// undo takes everything down, last first, and goes on after an error. Another
+// Ctrl-C does not end it.
 func (d *demo) undo() error {
 	fmt.Println("==> clean up")
 	var all []error
 	for i := len(d.undos) - 1; i >= 0; i-- {
-		all = append(all, d.undos[i]())
+		ctx, cancel := context.WithTimeout(context.Background(), undoPatience)
+		all = append(all, d.undos[i](ctx))
+		cancel()
 	}
 	if err := errors.Join(all...); err != nil {
 		return fmt.Errorf("clean up: %w (left: %s)", err, d.dir)
 	}
-	return os.RemoveAll(d.dir)
+	if err := os.RemoveAll(d.dir); err != nil {
+		return err
+	}
+	fmt.Println("Nothing is left: no process, no mount, no device, no file.")
+	return nil
 }
 
-// command runs one of the project's programs and shows what it prints.
+// command runs one of the project's programs and shows what it prints. It is
+// in a process group of its own, so Ctrl-C reaches it by the context alone, and
+// what cleans up not at all.
 func (d *demo) command(ctx context.Context, name string, args ...string) error {
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Dir, cmd.Stdout, cmd.Stderr = d.repo, os.Stdout, os.Stderr
-	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGINT) }
 	cmd.WaitDelay = 30 * time.Second
 	if err := cmd.Run(); err != nil {
 		return fmt.Errorf("%s: %w", filepath.Base(name), err)
@@ -96,6 +110,7 @@ func (d *demo) command(ctx context.Context, name string, args ...string) error {
 func (d *demo) output(ctx context.Context, name string, args ...string) ([]byte, error) {
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Dir, cmd.Stderr = d.repo, os.Stderr
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	out, err := cmd.Output()
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", filepath.Base(name), err)
@@ -107,22 +122,4 @@ func (d *demo) bin(name string) string { return filepath.Join(d.repo, "bin", nam
 
 func (d *demo) sdpctl(args ...string) []string {
 	return append([]string{"--config", d.policy}, args...)
-}
-
-// explain says how to look around in what -keep left.
-func (d *demo) explain() {
-	fmt.Printf(`
-Everything is left running. To look around:
-  ceph -c %[1]s/ceph.conf -s
-  rbd -c %[1]s/ceph.conf ls rbd/acme
-  %[2]s --config %[3]s golden list --tenant acme
-  %[2]s --config %[3]s volume list --tenant acme
-  findmnt | grep %[4]s
-The functions see their model at:
-`, d.ceph, d.bin("sdpctl"), d.policy, d.dir)
-	for _, f := range d.functions {
-		fmt.Println("  " + f.target)
-	}
-	fmt.Printf("To end it: kill %d %d; umount the mounts above; hack/ceph down %s; rm -r %s\n",
-		d.node.controller.Process.Pid, d.node.process.Process.Pid, d.ceph, d.dir)
 }

@@ -55,11 +55,15 @@ func (r result) sameAs(other result) error {
 	return nil
 }
 
+// function is a function and where its volume is shown.
+func (d *demo) function(name string) *function {
+	return &function{name: name, staging: filepath.Join(d.dir, "staging", name), target: filepath.Join(d.dir, "pods", name, "model")}
+}
+
 // runFunctions gives three functions the golden and runs them.
 func (d *demo) runFunctions(ctx context.Context) error {
 	for i := range 3 {
-		f := &function{name: fmt.Sprintf("function-%d", i+1)}
-		f.staging, f.target = filepath.Join(d.dir, "staging", f.name), filepath.Join(d.dir, "pods", f.name, "model")
+		f := d.function(fmt.Sprintf("function-%d", i+1))
 		d.functions = append(d.functions, f)
 		if err := d.step(ctx, f.name+": CreateVolume from acme/"+golden, func(ctx context.Context) error { return d.create(ctx, f) }); err != nil {
 			return err
@@ -96,8 +100,8 @@ func (d *demo) create(ctx context.Context, f *function) error {
 		return err
 	}
 	f.volume = r.GetVolume().GetVolumeId()
-	d.onUndo(func() error {
-		_, err := d.node.volumes.DeleteVolume(context.Background(), &csi.DeleteVolumeRequest{VolumeId: f.volume})
+	d.onUndo(func(ctx context.Context) error {
+		_, err := d.node.volumes.DeleteVolume(ctx, &csi.DeleteVolumeRequest{VolumeId: f.volume})
 		return err
 	})
 	return nil
@@ -119,7 +123,7 @@ func (d *demo) show(ctx context.Context, f *function) error {
 			return err
 		}
 	}
-	d.onUndo(func() error { return d.hide(context.Background(), f) })
+	d.onUndo(func(ctx context.Context) error { return d.hide(ctx, f) })
 	if _, err := d.node.mounts.NodeStageVolume(ctx, staging(f, d.node.secrets["acme"])); err != nil {
 		return err
 	}

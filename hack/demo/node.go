@@ -67,7 +67,7 @@ func (d *demo) startProcess(mode string, args ...string) (*grpc.ClientConn, *exe
 	if err := cmd.Start(); err != nil {
 		return nil, nil, fmt.Errorf("start the %s: %w", mode, err)
 	}
-	d.onUndo(func() error { return stop(cmd) })
+	d.onUndo(func(context.Context) error { return stop(cmd) })
 	conn, err := grpc.NewClient(socket, grpc.WithTransportCredentials(insecure.NewCredentials()))
 	return conn, cmd, err
 }

@@ -19,13 +19,16 @@ const pool = "rbd"
 
 func (d *demo) startCeph(ctx context.Context) error {
 	d.ceph = filepath.Join(d.dir, "ceph")
-	script := filepath.Join(d.repo, "hack", "ceph")
-	d.onUndo(func() error { return d.command(context.Background(), script, "down", d.ceph) })
-	if err := d.command(ctx, script, "up", d.ceph); err != nil {
+	d.onUndo(d.stopCeph)
+	if err := d.command(ctx, d.script(), "up", d.ceph); err != nil {
 		return err
 	}
 	return d.ensurePool(ctx)
 }
+
+func (d *demo) stopCeph(ctx context.Context) error { return d.command(ctx, d.script(), "down", d.ceph) }
+
+func (d *demo) script() string { return filepath.Join(d.repo, "hack", "ceph") }
 
 func (d *demo) ensurePool(ctx context.Context) error {
 	pools, err := d.cephCommand(ctx, "osd", "pool", "ls")

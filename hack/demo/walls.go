@@ -58,6 +58,7 @@ func (d *demo) tryWrite(f *function) error {
 	if !errors.Is(err, syscall.EROFS) {
 		return fmt.Errorf("the model opened for writing: %w, wanted %w", err, syscall.EROFS)
 	}
+	fmt.Printf("    %s\n", err)
 	return nil
 }
 
