@@ -82,10 +82,10 @@ func (r *Registrar) add(ctx context.Context, s *survey, owner Place) error {
 	return nil
 }
 
-// isImageID says whether s is such as RBD calls an image: at most 64 digits and
-// small letters.
+// isImageID says whether s is such as RBD calls an image, or CephFS a
+// subvolume's directory: at most 64 digits, small letters and hyphens.
 func isImageID(s string) bool {
-	return s != "" && len(s) <= 64 && strings.Trim(s, "0123456789abcdefghijklmnopqrstuvwxyz") == ""
+	return s != "" && len(s) <= 64 && strings.Trim(s, "0123456789abcdefghijklmnopqrstuvwxyz-") == ""
 }
 
 // readable are the other tenants' goldens that a tenant's users may read:
