@@ -108,7 +108,8 @@ func (p *Provisioner) sweep(ctx context.Context, at tenant.Place, subvolume stri
 	name := deletedPrefix + subvolume
 	_, err := p.cluster.ReadRecord(ctx, at, name)
 	if errors.Is(err, volume.ErrNotFound) {
-		return nil
+		// Its volume is there, or an interrupted sweep left an index entry.
+		return p.sweepNamed(ctx, at, subvolume)
 	}
 	if err != nil {
 		return err
