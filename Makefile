@@ -48,7 +48,7 @@ test: ## Run all tests, with the race detector, on a throwaway real Ceph
 .PHONY: test-tenants
 test-tenants: ## Try to cross the walls between tenants, on a throwaway real Ceph
 	@hack/packages test
-	hack/with-ceph hack/go test -race -count 1 -v -timeout 30m ./tests/tenants/...
+	hack/with-ceph hack/go test -race -count 1 -v -parallel 4 -timeout 30m ./tests/tenants/...
 
 .PHONY: test-krbd
 test-krbd: ## Test the kernel mapper in a virtual machine (SDP_SKIP_KRBD=1 skips it)
