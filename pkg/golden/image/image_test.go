@@ -262,6 +262,34 @@ func TestSourceThatChangesIsRefused(t *testing.T) {
 	}
 }
 
+// A file that ends where the reader's buffer does is watched no less: here,
+// with a size of whole blocks, at the end of the image.
+func TestSourceThatChangesIsRefusedAtABuffersEnd(t *testing.T) {
+	path := writeTo(t, filepath.Join(t.TempDir(), "f"), strings.Repeat("x", erofsBlock))
+	tree, err := Open(context.Background(), Source{Path: path}, NewScratch(t.TempDir()), quiet)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tree.Close()
+	img, err := New(context.Background(), EROFS, tree, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := img.Reader()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	// One byte of the file opens it; it changes after that.
+	if _, err := io.CopyN(io.Discard, r, img.Size-erofsBlock+1); err != nil {
+		t.Fatal(err)
+	}
+	write(t, path, make([]byte, erofsBlock+1), 0o644)
+	if _, err := io.ReadFull(r, make([]byte, erofsBlock-1)); !errors.Is(err, volume.ErrConflict) {
+		t.Errorf("got %v, want a conflict", err)
+	}
+}
+
 func TestScratchOfDeadProcessesIsSwept(t *testing.T) {
 	parent := t.TempDir()
 	dead, alive := filepath.Join(parent, "sdp-import-1"), NewScratch(parent)

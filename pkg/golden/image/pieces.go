@@ -39,10 +39,14 @@ func (r *pieceReader) Read(p []byte) (int, error) {
 		return n, r.advance(n)
 	}
 	n, err := r.content(p)
-	if err != nil {
-		return n, err
+	if err == nil {
+		err = r.advance(n)
 	}
-	return n, r.advance(n)
+	if err != nil {
+		// With bytes that fill the reader's buffer, io.ReadFull drops an error.
+		return 0, err
+	}
+	return n, nil
 }
 
 // zeros fills what is between two pieces or after the last.
