@@ -93,6 +93,10 @@ var verbs = map[string]verb{
 		prepare: func(w *world) { w.run(w.ceph.CreateImage(w.t.Context(), w.at, "vol."+w.id("v").Hash, mib)) },
 		do:      func(w *world) error { return w.delete("v") },
 	},
+	"delete a share without a record": {
+		prepare: func(w *world) { w.run(w.ceph.Reserve(w.t.Context(), w.at, "vol."+w.id("v").Hash, mib)) },
+		do:      func(w *world) error { return w.delete("v") },
+	},
 	"delete a snapshot that is not there": {
 		do: func(w *world) error { return w.deleteSnapshot("s") },
 	},

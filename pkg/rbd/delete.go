@@ -23,8 +23,9 @@ func (p *Provisioner) Delete(ctx context.Context, at tenant.Place, id volume.ID)
 }
 
 // forget removes what can be left of a volume without a record: an image that
-// a call made after it had been given up, and the index entry. It has a record
-// for that time, which keeps other controllers from making the volume.
+// a call made after it had been given up, the share that another controller
+// took then, and the index entry. It has a record for that time, which keeps
+// other controllers from making the volume.
 func (p *Provisioner) forget(ctx context.Context, at tenant.Place, id volume.ID) error {
 	name := volumePrefix + id.Hash
 	rec := volumeRecord{Version: recordVersion, progress: begin(deleting)}
@@ -32,6 +33,9 @@ func (p *Provisioner) forget(ctx context.Context, at tenant.Place, id volume.ID)
 		return err
 	}
 	if err := p.cluster.RemoveImage(ctx, at, name); err != nil {
+		return err
+	}
+	if err := p.cluster.Release(ctx, at, name); err != nil {
 		return err
 	}
 	return p.cluster.RemoveRecord(ctx, at, name)
