@@ -116,3 +116,29 @@ func TestSweepAllEnds(t *testing.T) {
 		}
 	})
 }
+
+// purged notes where it is called.
+type purged []string
+
+func (p *purged) Purge(_ context.Context, at tenant.Place) error {
+	*p = append(*p, at.Tenant())
+	return volume.ErrUnavailable
+}
+
+// Goldens are purged every time, whatever failed before, and in the places that
+// there are then.
+func TestPurgeAll(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), purgeEvery+purgeEvery/2)
+		defer cancel()
+		var p purged
+		asked := 0
+		purgeAll(ctx, &p, func(context.Context) []tenant.Place {
+			asked++
+			return parsed(t, twoClusters).Places()[:asked]
+		})
+		if asked != 2 || len(p) != 3 {
+			t.Errorf("asked %d times, purged %v", asked, p)
+		}
+	})
+}

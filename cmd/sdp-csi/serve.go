@@ -80,11 +80,11 @@ func (p *process) addController(cluster *ceph.Cluster) error {
 		Policy: p.source.Policy, DefaultTenant: p.defaultTenant,
 		Backends: map[volume.Backend]driver.Backend{volume.RBD: provisioner},
 	})
-	p.beside = append(p.beside, func(ctx context.Context) { purgeAll(ctx, library, p.source.Policy) })
 	p.ask = cluster.Ping
-	p.beside = append(p.beside, func(ctx context.Context) {
-		sweepAll(ctx, provisioner, places(ctx, p.source.Policy(), provisioner.Tenants))
-	})
+	all := func(ctx context.Context) []tenant.Place { return places(ctx, p.source.Policy(), provisioner.Tenants) }
+	p.beside = append(p.beside,
+		func(ctx context.Context) { purgeAll(ctx, library, all) },
+		func(ctx context.Context) { sweepAll(ctx, provisioner, all(ctx)) })
 	return nil
 }
 

@@ -21,8 +21,9 @@ type sweeper interface {
 	Sweep(ctx context.Context, at tenant.Place) error
 }
 
-// places returns where there can be volumes. Tenants that `auto` alone makes
-// are asked of the clusters; one that does not answer is left to the next start.
+// places returns where there can be volumes and goldens. Tenants that `auto`
+// alone makes are asked of the clusters; one that does not answer is left to
+// the next time.
 func places(ctx context.Context, policy *tenant.Policy, list func(context.Context, tenant.Place) ([]string, error)) []tenant.Place {
 	if !policy.Auto() {
 		return policy.Places()
@@ -35,7 +36,7 @@ func places(ctx context.Context, policy *tenant.Policy, list func(context.Contex
 			found, err = list(ctx, pool)
 		}
 		if err != nil {
-			klog.FromContext(ctx).Error(err, "list the tenants to sweep", "cluster", c.ID)
+			klog.FromContext(ctx).Error(err, "list the tenants", "cluster", c.ID)
 		}
 		all = append(all, policy.PlacesIn(c, found)...)
 	}
@@ -87,12 +88,12 @@ type purger interface {
 }
 
 // purgeAll goes on with the deletions of goldens that wait for nodes, until
-// ctx ends.
-func purgeAll(ctx context.Context, p purger, policy func() *tenant.Policy) {
+// ctx ends. The places are asked for each time: tenants come and go.
+func purgeAll(ctx context.Context, p purger, places func(context.Context) []tenant.Place) {
 	ticker := time.NewTicker(purgeEvery)
 	defer ticker.Stop()
 	for {
-		for _, at := range policy().Places() {
+		for _, at := range places(ctx) {
 			if err := purgePlace(ctx, p, at); err != nil && ctx.Err() == nil {
 				klog.FromContext(ctx).Error(err, "purge goldens", "place", at.String())
 			}
