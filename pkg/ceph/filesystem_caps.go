@@ -2,9 +2,7 @@ package ceph
 
 import (
 	"fmt"
-	"strings"
 
-	"github.com/sdp-csi/sdp-csi/pkg/cephfs"
 	"github.com/sdp-csi/sdp-csi/pkg/tenant"
 )
 
@@ -34,16 +32,11 @@ func (c *caps) addFiles(a tenant.Access, n names) (grants []string) {
 		return nil
 	}
 	c.mon += monFiles
-	mds := []string{fmt.Sprintf("allow r fsname=%s path=/volumes/%s", fs, a.At.Tenant())}
+	c.mds = fmt.Sprintf("allow r fsname=%s path=/volumes/%s", fs, a.At.Tenant())
 	// All subvolumes of the tenant, whose name has no dot itself.
 	grants = append(grants, fmt.Sprintf(`allow r namespace="%s%s.*" tag cephfs data=%s`, isolated, a.At.Tenant(), fs))
 	if a.Role == tenant.Writer {
 		grants = append(grants, fmt.Sprintf("allow r pool=%s namespace=%s", n.pool, keysSpace(a.At.Tenant())))
 	}
-	for _, g := range a.Trees {
-		mds = append(mds, fmt.Sprintf("allow r fsname=%s path=%s", fs, cephfs.Root(g.Place.Tenant(), g.Name)))
-		grants = append(grants, fmt.Sprintf("allow r namespace=%s%s tag cephfs data=%s", isolated, subvolume(g.Place.Tenant(), g.Name), fs))
-	}
-	c.mds = strings.Join(mds, ", ")
 	return grants
 }

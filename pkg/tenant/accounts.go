@@ -57,7 +57,6 @@ type Access struct {
 	At      Place
 	Role    Role          // empty for a golden's reader: nothing of At's own
 	Goldens []SharedImage // in a fixed order
-	Trees   []SharedImage // the same, of goldens in the cluster's file system
 }
 
 // SharedImage is a golden's image that a user may read.
