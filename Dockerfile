@@ -8,7 +8,7 @@ ARG BUILDER=golang:1.26-bookworm
 
 FROM ${BUILDER} AS build
 RUN apt-get update \
- && apt-get install -y --no-install-recommends ca-certificates gcc libc6-dev librados-dev librbd-dev \
+ && apt-get install -y --no-install-recommends ca-certificates gcc libc6-dev librados-dev librbd-dev libcephfs-dev \
  && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
 COPY go.mod go.sum ./
@@ -22,7 +22,7 @@ FROM ${BASE}
 # of those names. kmod: loads rbd.
 RUN apt-get update \
  && apt-get install -y --no-install-recommends \
-    ca-certificates librados2 librbd1 e2fsprogs xfsprogs rbd-nbd fuse3 kmod \
+    ca-certificates librados2 librbd1 libcephfs2 e2fsprogs xfsprogs rbd-nbd fuse3 kmod \
  && rm -rf /var/lib/apt/lists/*
 COPY --from=build /out/ /usr/local/bin/
 COPY LICENSE /usr/share/doc/sdp-csi/LICENSE
