@@ -232,10 +232,19 @@ func (q *quota) write(ioctx *rados.IOContext) error {
 		}
 	}
 	err = op.Operate(ioctx, quotaObject, rados.OperationNoFlag)
-	if errnoOf(err) >= mismatch || is(err, syscall.EEXIST, syscall.ENOENT) {
+	if q.isMoved(err) {
 		return errMoved
 	}
 	return err
+}
+
+// isMoved says that a write failed by its condition. That an object is not
+// found which was to be made is another matter: its pool is gone.
+func (q *quota) isMoved(err error) bool {
+	if q.data == nil {
+		return is(err, syscall.EEXIST)
+	}
+	return errnoOf(err) >= mismatch || is(err, syscall.ENOENT)
 }
 
 // entries are the shares as the omap is to have them, and those to go.

@@ -281,6 +281,24 @@ func TestBlocklistedClientConnectsAnew(t *testing.T) {
 	ok(t, r.UpdateRecord(ctx, r.acme, "vol.1", []byte("three")))
 }
 
+// A change of the quota whose pool has gone ends, and is not taken for one that
+// another came before.
+func TestQuotaOfAPoolThatIsGone(t *testing.T) {
+	r := newReal(t, Options{})
+	ctx := t.Context()
+	ok(t, r.Reserve(ctx, r.acme, "vol.1", 1))
+	pool := r.acme.Pool()
+	r.ceph.Admin("osd", "pool", "delete", pool, pool, "--yes-i-really-really-mean-it")
+	// Until the client has heard of it the pool goes on.
+	deadline := time.Now().Add(2 * time.Minute)
+	for r.Reserve(ctx, r.acme, "vol.2", 1) == nil {
+		if time.Now().After(deadline) {
+			t.Fatal("shares are still kept in the pool")
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+}
+
 func TestUnreachableMonitor(t *testing.T) {
 	t.Parallel()
 	silent, err := net.Listen("tcp", "127.0.0.1:0")
