@@ -19,17 +19,19 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 )
 
+// binDir names the variable with the directory of built programs.
+const binDir = "SDP_BIN"
+
 // Program returns the path of one of the project's programs (sdp-csi, sdpctl,
 // sdp-export): from the directory SDP_BIN, or built for this test.
 func Program(t testing.TB, name string) string {
 	t.Helper()
-	if dir := os.Getenv("SDP_BIN"); dir != "" {
+	if dir := os.Getenv(binDir); dir != "" {
 		return filepath.Join(dir, name)
 	}
 	path := filepath.Join(t.TempDir(), name)
-	out, err := exec.CommandContext(t.Context(), "go", "build", "-o", path, "github.com/sdp-csi/sdp-csi/cmd/"+name).CombinedOutput()
-	if err != nil {
-		t.Fatalf("build %s: %v\n%s", name, err, out)
+	if err := build(name, path); err != nil {
+		t.Fatal(err)
 	}
 	return path
 }
