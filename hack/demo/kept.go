@@ -74,7 +74,7 @@ func endKept(s settings) (err error) {
 	if err != nil {
 		return err
 	}
-	defer conn.Close()
+	defer func() { _ = conn.Close() }()
 	d := &demo{settings: s, ceph: filepath.Join(s.dir, "ceph"), node: &node{mounts: csi.NewNodeClient(conn)}}
 	d.onUndo(d.stopCeph)
 	for _, pid := range []int{k.Controller, k.Node} {

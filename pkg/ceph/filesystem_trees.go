@@ -132,7 +132,7 @@ func (f FileSystem) copy(ctx context.Context, at tenant.Place, from cephfs.Snaps
 	if err != nil {
 		return err
 	}
-	defer source.Close()
+	defer func() { _ = source.Close() }()
 	directory, err := f.ImageID(ctx, at, to)
 	if err != nil {
 		return err
@@ -196,7 +196,7 @@ func (c copier) directory(e files.Entry) error {
 	if err != nil {
 		return inTree("open", e.Path, err)
 	}
-	defer dir.Close()
+	defer func() { _ = dir.Close() }()
 	for {
 		child, err := dir.ReadDir()
 		if err != nil || child == nil {
@@ -216,7 +216,7 @@ func (c copier) file(e files.Entry) error {
 	if err != nil {
 		return inTree("open", e.Path, err)
 	}
-	defer file.Close()
+	defer func() { _ = file.Close() }()
 	return c.to.Write(e, copied{c, file})
 }
 
