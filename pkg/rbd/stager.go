@@ -71,6 +71,9 @@ func (s *Stager) stageOwn(ctx context.Context, st volume.Stage, rec volumeRecord
 			return err
 		}
 	}
+	if err := s.settleAccess(ctx, m); err != nil {
+		return err
+	}
 	dev, err := s.device(ctx, m, st.Credentials)
 	if err != nil {
 		return err

@@ -106,6 +106,38 @@ func TestStage(t *testing.T) {
 	}
 }
 
+// A device that a killed driver left mapped for reading is not what a writer
+// gets, nor the other way round.
+func TestStageAfterAnotherAccess(t *testing.T) {
+	for name, left := range map[string]bool{"left for reading": true, "left for writing": false} {
+		t.Run(name, func(t *testing.T) {
+			n := newNode(t)
+			n.must(n.from("v", "golden", "squad"))
+			m := rbd.Mapping{Pool: n.at.Pool(), Namespace: n.at.Namespace(), Image: "vol." + n.id("v").Hash, ReadOnly: left}
+			_, err := n.host.Map(t.Context(), m, volume.Credentials{User: "acme", Key: "key of acme"})
+			n.must(err)
+			n.must(n.stage("v", func(s *volume.Stage) { s.ReadOnly = !left }))
+			all, err := n.host.List(t.Context())
+			if err != nil || len(all) != 1 || all[0].ReadOnly == left {
+				t.Fatalf("mapped: %+v, %v", all, err)
+			}
+		})
+	}
+}
+
+// A device that is shown stays under what shows it.
+func TestStageBesideAnotherAccess(t *testing.T) {
+	n := newNode(t)
+	n.must(blockVolume(n.world))
+	n.must(n.stage("v", block))
+	before := n.host.Contents()
+	err := n.stage("v", block, readOnly, func(s *volume.Stage) { s.Path = staging + "2" })
+	if !errors.Is(err, volume.ErrConflict) {
+		t.Fatalf("got %v, want a conflict", err)
+	}
+	n.expectHost("refused", before...)
+}
+
 func blockVolume(w *world) error {
 	spec := w.spec("v", "", "", 32, false)
 	spec.Block = true
