@@ -37,6 +37,7 @@ func TestStartRefuses(t *testing.T) {
 		"mode":              {[]string{"--mode=both"}, exitUsage, "controller, node or all"},
 		"mapper":            {[]string{"--mapper=iscsi"}, exitUsage, "auto, krbd, nbd or fuse"},
 		"endpoint":          {[]string{"--endpoint=/csi.sock"}, exitUsage, "unix:///"},
+		"long endpoint":     {[]string{"--endpoint=unix:///" + strings.Repeat("s", 107)}, exitUsage, "--endpoint"},
 		"metrics address":   {[]string{"--metrics-address=9808"}, exitUsage, "host:port"},
 		"negative volumes":  {[]string{"--max-volumes=-1"}, exitUsage, "--max-volumes"},
 		"no number":         {[]string{"--max-volumes=many"}, exitUsage, "--max-volumes"},

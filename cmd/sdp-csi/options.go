@@ -20,6 +20,9 @@ const (
 // maxNodeID is what CSI recommends for a node's name, in bytes.
 const maxNodeID = 128
 
+// maxSocket is what the kernel allows a socket's path, in bytes (unix(7)).
+const maxSocket = 107
+
 // options are the flags.
 type options struct {
 	mode, endpoint, config   string
@@ -45,6 +48,8 @@ func (o *options) check() error {
 		return fmt.Errorf("--mapper cannot be %.32q: use auto, krbd, nbd or fuse: %w", o.mapper, errUsage)
 	case !strings.HasPrefix(o.endpoint, "unix:///"):
 		return fmt.Errorf("--endpoint cannot be %.128q: use unix:///absolute/path: %w", o.endpoint, errUsage)
+	case len(o.endpoint) > len("unix://")+maxSocket:
+		return fmt.Errorf("--endpoint has a path of %d bytes, a socket's has %d at most: %w", len(o.endpoint)-len("unix://"), maxSocket, errUsage)
 	case o.maxVolumes < 0:
 		return fmt.Errorf("--max-volumes cannot be %d: use 0 for what the mapper can do: %w", o.maxVolumes, errUsage)
 	case o.goldenLinger < 0:

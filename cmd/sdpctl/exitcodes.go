@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"syscall"
 
 	"github.com/sdp-csi/sdp-csi/pkg/volume"
 )
@@ -59,6 +60,7 @@ var codeOf = []struct {
 	{volume.ErrNotFound, exitNotFound},
 	{fs.ErrNotExist, exitNotFound},
 	{fs.ErrPermission, exitDenied},
+	{syscall.EISDIR, exitUsage},
 }
 
 // errUsage marks what cobra found wrong on the command line.

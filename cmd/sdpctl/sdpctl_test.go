@@ -206,6 +206,10 @@ func TestExitCodesOfCommandLines(t *testing.T) {
 	if err := os.WriteFile(other, []byte("other"), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	astray := t.TempDir()
+	if err := os.Symlink("/etc", filepath.Join(astray, "etc")); err != nil {
+		t.Fatal(err)
+	}
 	cases := map[string]struct {
 		args []string
 		code int
@@ -227,6 +231,8 @@ func TestExitCodesOfCommandLines(t *testing.T) {
 		"no such file":         {[]string{"golden", "import", "acme/a:v1", "/nowhere/x"}, exitNotFound, "/nowhere/x"},
 		"format":               {[]string{"golden", "import", "acme/a:v1", d.model, "--format", "ntfs"}, exitUsage, "ext4"},
 		"other content":        {[]string{"golden", "import", "acme/taken:v1", other}, exitConflict, "another version"},
+		"symlink out":          {[]string{"golden", "import", "acme/a:v1", astray}, exitUsage, "leads out"},
+		"policy directory":     {[]string{"--config", "/", "golden", "list"}, exitUsage, "--config"},
 		"no such policy file":  {[]string{"--config", "/nowhere/policy", "golden", "list"}, exitNotFound, "--config"},
 		"golden of the filter": {[]string{"volume", "list", "--golden", "x"}, exitUsage, "name:version"},
 	}

@@ -37,6 +37,9 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if err := run(ctx, s); err != nil {
+		if ctx.Err() != nil {
+			err = fmt.Errorf("interrupted: %w", err)
+		}
 		fmt.Fprintln(os.Stderr, "demo:", err)
 		os.Exit(1)
 	}
@@ -94,7 +97,7 @@ func (s *settings) makeDir() (err error) {
 		err = enoughSpace(s.dir, 6*s.size)
 	}
 	if err != nil {
-		os.Remove(s.dir)
+		_ = os.Remove(s.dir)
 	}
 	return err
 }

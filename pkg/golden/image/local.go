@@ -9,13 +9,16 @@ import (
 	"github.com/sdp-csi/sdp-csi/pkg/volume"
 )
 
-// local wraps an error of this machine's files with its sentinel.
+// local wraps an error of this machine's files with its sentinel. What is wrong
+// with the input itself has one already.
 func local(doing string, err error) error {
 	if err == nil {
 		return nil
 	}
 	sentinel := volume.ErrUnavailable
 	switch {
+	case errors.Is(err, volume.ErrInvalid):
+		return fmt.Errorf("%s: %w", doing, err)
 	case errors.Is(err, fs.ErrNotExist):
 		sentinel = volume.ErrNotFound
 	case errors.Is(err, fs.ErrPermission):
