@@ -2,10 +2,12 @@ package main
 
 import (
 	"context"
+	"path/filepath"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/sdp-csi/sdp-csi/pkg/mount"
 	"github.com/sdp-csi/sdp-csi/pkg/rbd"
 )
 
@@ -14,6 +16,7 @@ import (
 type goldens struct {
 	stager                         *rbd.Stager
 	mapped, sharers, running, lost *prometheus.Desc
+	read                           *prometheus.Desc // by golden and device
 }
 
 func newGoldens(s *rbd.Stager) *goldens {
@@ -23,7 +26,9 @@ func newGoldens(s *rbd.Stager) *goldens {
 		mapped:  describe("sdp_csi_goldens_mapped", "Goldens that this node has mapped, those that linger too."),
 		sharers: describe("sdp_csi_golden_sharers", "Volumes of this node that show a shared golden."),
 		running: describe("sdp_csi_prefetches_running", "Goldens that are being read ahead of their use."),
-		lost:    describe("sdp_csi_goldens_unknown", "1 where the kernel could not be asked for the two above."),
+		lost:    describe("sdp_csi_goldens_unknown", "1 where the kernel could not be asked for the goldens mapped."),
+		read: prometheus.NewDesc("sdp_csi_golden_read_bytes_total", "Bytes that this node has read from a golden's device since it was mapped.",
+			[]string{"golden", "device"}, nil),
 	}
 }
 
@@ -39,7 +44,7 @@ func newPrefetchCounter(r prometheus.Registerer) *prometheus.CounterVec {
 
 // Describe implements prometheus.Collector.
 func (g *goldens) Describe(out chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{g.mapped, g.sharers, g.running, g.lost} {
+	for _, d := range []*prometheus.Desc{g.mapped, g.sharers, g.running, g.lost, g.read} {
 		out <- d
 	}
 }
@@ -63,6 +68,10 @@ func (g *goldens) Collect(out chan<- prometheus.Metric) {
 	sharers := 0
 	for _, one := range all {
 		sharers += len(one.Sharers)
+		// A device that has gone meanwhile has nothing to tell.
+		if n, err := mount.BytesRead("/sys", one.Device.Path); err == nil {
+			out <- prometheus.MustNewConstMetric(g.read, prometheus.CounterValue, float64(n), one.Namespace+"/"+one.Image, filepath.Base(one.Device.Path))
+		}
 	}
 	gauge(g.lost, 0)
 	gauge(g.mapped, len(all))
