@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"syscall"
@@ -25,7 +26,8 @@ import (
 func TestShare(t *testing.T) {
 	r := newRig(t)
 	g := r.seed("model:v1", "erofs")
-	d := r.start("node", "--golden-linger=0s")
+	metrics := daemon.FreeAddress(t)
+	d := r.start("node", "--golden-linger=0s", "--metrics-address="+metrics)
 	ctx, n := t.Context(), csi.NewNodeClient(d.Conn)
 	var all []*function
 	for _, w := range []want{
@@ -57,12 +59,27 @@ func TestShare(t *testing.T) {
 		t.Errorf("the golden's leases are %q", leases)
 	}
 	r.showsStatus(3)
+	wantMetrics(t, daemon.Scrape(t, metrics), r.public+"/"+g.Ref.Image())
 	r.refusesStrangers(n)
 	for _, f := range all {
 		r.must(f.unpublish(ctx, n))
 		r.must(f.unstage(ctx, n))
 	}
 	r.wantNothing()
+}
+
+// wantMetrics wants one golden with three sharers, of which something was read.
+func wantMetrics(t *testing.T, text, golden string) {
+	t.Helper()
+	for _, line := range []string{"sdp_csi_goldens_mapped 1", "sdp_csi_golden_sharers 3", "sdp_csi_goldens_unknown 0"} {
+		if !strings.Contains(text, "\n"+line+"\n") {
+			t.Errorf("the metrics lack %q", line)
+		}
+	}
+	read := regexp.MustCompile(`\nsdp_csi_golden_read_bytes_total\{device="loop[0-9]+",golden="` + regexp.QuoteMeta(golden) + `"\} [1-9]`)
+	if !read.MatchString(text) {
+		t.Errorf("the metrics do not tell what was read of %s", golden)
+	}
 }
 
 // showsStatus asks sdpctl what the node shares: one golden, which somebody has

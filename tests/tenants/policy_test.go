@@ -2,14 +2,12 @@ package tenants
 
 import (
 	"fmt"
-	"io"
-	"net"
-	"net/http"
 	"strings"
 	"testing"
 
 	"google.golang.org/grpc/codes"
 
+	"github.com/sdp-csi/sdp-csi/tests/daemon"
 	"github.com/sdp-csi/sdp-csi/tests/realceph"
 )
 
@@ -19,7 +17,7 @@ import (
 func TestPolicyOfARunningDriver(t *testing.T) {
 	s := newScene(t)
 	s.seed(s.public, granted)
-	metrics := freeAddress(t)
+	metrics := daemon.FreeAddress(t)
 	n := newNode(s, "--metrics-address="+metrics)
 	good, golden := s.text, s.public+"/"+granted
 	create := func(namespace, name, golden string) codes.Code {
@@ -27,7 +25,7 @@ func TestPolicyOfARunningDriver(t *testing.T) {
 		return codeOf(err)
 	}
 	gauge := func(want string) func() bool {
-		return func() bool { return strings.Contains(scrape(t, metrics), "\nsdp_csi_policy_good "+want+"\n") }
+		return func() bool { return strings.Contains(daemon.Scrape(t, metrics), "\nsdp_csi_policy_good "+want+"\n") }
 	}
 	if got := create(s.a, "before", golden); got != codes.OK || !gauge("1")() {
 		t.Fatalf("a volume of a granted golden: %s", got)
@@ -68,24 +66,4 @@ func wantSaid(t *testing.T, n *node, text string) {
 	if !strings.Contains(log, "the last good one stays in force") || !strings.Contains(log, text) || !strings.Contains(log, "line ") {
 		t.Errorf("the log does not tell line and reason (%s):\n%s", text, log)
 	}
-}
-
-// freeAddress is one that nobody listens on just now.
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	must(t, err)
-	defer l.Close()
-	return l.Addr().String()
-}
-
-// scrape reads the metrics.
-func scrape(t *testing.T, address string) string {
-	t.Helper()
-	resp, err := http.Get("http://" + address + "/metrics")
-	must(t, err)
-	defer resp.Body.Close()
-	text, err := io.ReadAll(resp.Body)
-	must(t, err)
-	return string(text)
 }
