@@ -11,12 +11,11 @@ export PATH := $(PATH):/usr/local/go/bin
 lint_version := v2.15.0
 lint := .cache/bin/golangci-lint-$(lint_version)
 
-# make demo KEEP=1 BACKEND=cephfs SIZE=200000000 DIR=/big/disk/demo
+# make demo KEEP=1 SIZE=200000000 DIR=/big/disk/demo
 KEEP ?=
-BACKEND ?=
 SIZE ?=
 DIR ?=
-demo_flags = $(if $(KEEP),-keep) $(if $(BACKEND),-backend=$(BACKEND)) $(if $(SIZE),-size=$(SIZE)) $(if $(DIR),-dir=$(DIR))
+demo_flags = $(if $(KEEP),-keep) $(if $(SIZE),-size=$(SIZE)) $(if $(DIR),-dir=$(DIR))
 
 # make image BASE=debian:13-slim IMAGE=registry.example/sdp-csi TAG=v1
 BASE ?= debian:12-slim

@@ -33,6 +33,9 @@ type process struct {
 
 // serve runs the driver until ctx ends.
 func serve(ctx context.Context, o options) error {
+	if err := driver.CheckEndpoint(o.endpoint); err != nil {
+		return err
+	}
 	// Both connect when they are first used.
 	cluster, reader := ceph.NewCluster(ceph.Options{}), ceph.NewReader(ceph.Options{})
 	defer cluster.Close()

@@ -18,6 +18,8 @@ type inflight struct {
 
 	mu   sync.Mutex
 	held map[string]chan struct{} // closed when the key is released
+
+	running sync.WaitGroup // operations, those without a caller too
 }
 
 func newInflight(limit time.Duration) *inflight {
@@ -40,7 +42,9 @@ func (f *inflight) do(ctx context.Context, key string, fn func(context.Context) 
 		return err
 	}
 	result := make(chan error, 1)
+	f.running.Add(1)
 	go func() {
+		defer f.running.Done()
 		own, cancel := context.WithTimeout(context.WithoutCancel(ctx), f.limit)
 		defer cancel()
 		err := guarded(own, fn)
@@ -70,6 +74,20 @@ func call[T any](ctx context.Context, f *inflight, key string, fn func(context.C
 		return zero, err
 	}
 	return result, nil
+}
+
+// drain waits until no operation runs, no longer than ctx. It is for a stop,
+// when none begins any more.
+func (f *inflight) drain(ctx context.Context) {
+	ended := make(chan struct{})
+	go func() {
+		f.running.Wait()
+		close(ended)
+	}()
+	select {
+	case <-ended:
+	case <-ctx.Done():
+	}
 }
 
 func (f *inflight) acquire(ctx context.Context, key string) error {

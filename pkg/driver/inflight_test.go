@@ -176,3 +176,31 @@ func TestCall(t *testing.T) {
 		t.Errorf("got %d, %v with an error", got, err)
 	}
 }
+
+// A stop waits for what goes on without its caller, as long as it may.
+func TestInflightDrain(t *testing.T) {
+	for name, tc := range map[string]struct {
+		takes, patience, want time.Duration
+	}{
+		"ends":       {takes: 5 * time.Second, patience: 20 * time.Second, want: 4 * time.Second},
+		"does not":   {takes: time.Hour, patience: 20 * time.Second, want: 20 * time.Second},
+		"ended long": {patience: 20 * time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f := newInflight(operationLimit)
+				ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+				defer cancel()
+				_ = f.do(ctx, "a", func(context.Context) error { time.Sleep(tc.takes); return nil })
+				patience, end := context.WithTimeout(t.Context(), tc.patience)
+				defer end()
+				start := time.Now()
+				f.drain(patience)
+				if took := time.Since(start); took != tc.want {
+					t.Errorf("drained in %v, want %v", took, tc.want)
+				}
+				time.Sleep(tc.takes) // a bubble waits for all of its goroutines
+			})
+		})
+	}
+}

@@ -49,6 +49,7 @@ func (s *Server) Serve(ctx context.Context, endpoint string) error {
 	defer detach()
 	log.Info("serving", "endpoint", endpoint)
 	err = server.Serve(listener)
+	s.drain()
 	if err != nil && ctx.Err() == nil {
 		return fmt.Errorf("serve %s: %w", endpoint, err)
 	}
@@ -61,12 +62,38 @@ func shutDown(server *grpc.Server) {
 	server.GracefulStop()
 }
 
-func listen(endpoint string) (net.Listener, error) {
+// drain lets operations end whose callers have gone, so that a stop leaves
+// nothing half made.
+func (s *Server) drain() {
+	patience, cancel := context.WithTimeout(context.Background(), stopGrace)
+	defer cancel()
+	if s.Controller != nil {
+		s.Controller.busy.drain(patience)
+	}
+	if s.Node != nil {
+		s.Node.busy.drain(patience)
+	}
+}
+
+// CheckEndpoint says why a driver cannot serve on endpoint, before it begins
+// anything: another one does (volume.ErrInUse), or it is no socket's path.
+func CheckEndpoint(endpoint string) error {
+	_, err := socketPath(endpoint)
+	return err
+}
+
+// socketPath returns the path of an endpoint that nobody serves.
+func socketPath(endpoint string) (string, error) {
 	path, ok := strings.CutPrefix(endpoint, "unix://")
 	if !ok || !strings.HasPrefix(path, "/") {
-		return nil, fmt.Errorf("endpoint %q is not unix:///absolute/path: %w", endpoint, volume.ErrInvalid)
+		return "", fmt.Errorf("endpoint %q is not unix:///absolute/path: %w", endpoint, volume.ErrInvalid)
 	}
-	if err := refuseLive(path); err != nil {
+	return path, refuseLive(path)
+}
+
+func listen(endpoint string) (net.Listener, error) {
+	path, err := socketPath(endpoint)
+	if err != nil {
 		return nil, err
 	}
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {

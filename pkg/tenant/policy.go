@@ -76,7 +76,7 @@ func (p *Policy) Golden(at Place, ref volume.GoldenRef) (Place, error) {
 		return at, nil
 	}
 	if !p.grants(at.tenant, ref) || !p.knows(ref.Tenant) {
-		return Place{}, fmt.Errorf("tenant %s may not use golden %s: the policy grants it not: %w", at.tenant, ref, volume.ErrDenied)
+		return Place{}, fmt.Errorf("tenant %s may not use golden %s: the policy does not grant it: %w", at.tenant, ref, volume.ErrDenied)
 	}
 	return Place{cluster: at.cluster, tenant: ref.Tenant}, nil
 }
