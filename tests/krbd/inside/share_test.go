@@ -17,8 +17,8 @@ import (
 func TestShared(t *testing.T) {
 	n := newNode(t)
 	n.check("stage both", func(n *node) {
-		n.stage(scene.SharedA, scene.Reader, readOnly)
-		n.stage(scene.SharedB, scene.Reader, readOnly)
+		n.stage(scene.SharedA, scene.Reader, n.withGoldensKey)
+		n.stage(scene.SharedB, scene.Reader, n.withGoldensKey)
 	})
 	n.check("one device, of the golden", (*node).hasGoldensDevice)
 	n.check("an overlay for each", func(n *node) {
@@ -43,6 +43,15 @@ func TestShared(t *testing.T) {
 		n.readsFiles(scene.SharedB)
 	})
 	n.check("unstage the other", func(n *node) { n.unstage(scene.SharedB); n.isEmpty("unstaged"); n.hasNoGolden() })
+}
+
+// withGoldensKey adds a key of the golden's reader, without which it is not
+// shared. The scene's reader stands for that one too.
+func (n *node) withGoldensKey(st *volume.Stage) {
+	st.ReadOnly = true
+	name, version, _ := strings.Cut(strings.TrimPrefix(n.scene.Golden.Image, "golden."), ".")
+	ref := volume.GoldenRef{Tenant: st.ID.Tenant, Name: name, Version: version}
+	st.Goldens = map[volume.GoldenRef]volume.Credentials{ref: st.Credentials}
 }
 
 func (n *node) hasGoldensDevice() {
