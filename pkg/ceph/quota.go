@@ -101,6 +101,16 @@ func (c *Cluster) changeQuota(ctx context.Context, change shareChange) error {
 	return c.quotas.do(change.at.String(), change)
 }
 
+// HasShare implements rbd.Quota.
+func (c *Cluster) HasShare(ctx context.Context, at tenant.Place, name string) (has bool, err error) {
+	err = c.in(ctx, at, func(ioctx *rados.IOContext) error {
+		q, err := readQuota(ioctx, []shareChange{{name: name}})
+		has = err == nil && q.shares[name] != noShare
+		return err
+	})
+	return has, about("look for the share of", at, name, err)
+}
+
 // Used implements rbd.Quota.
 func (c *Cluster) Used(ctx context.Context, at tenant.Place) (tenant.Usage, error) {
 	var q quota

@@ -62,6 +62,8 @@ type Quota interface {
 	// Release removes the share of name. Absent is success. No Reserve that
 	// began before takes effect after it.
 	Release(ctx context.Context, at tenant.Place, name string) error
+	// HasShare says whether name has a share.
+	HasShare(ctx context.Context, at tenant.Place, name string) (bool, error)
 	// Used returns the sum of the shares.
 	Used(ctx context.Context, at tenant.Place) (tenant.Usage, error)
 }

@@ -35,10 +35,20 @@ func (p *Provisioner) forget(ctx context.Context, at tenant.Place, id volume.ID)
 	if err := p.cluster.RemoveImage(ctx, at, name); err != nil {
 		return err
 	}
-	if err := p.cluster.Release(ctx, at, name); err != nil {
+	if err := p.releaseLeft(ctx, at, name); err != nil {
 		return err
 	}
 	return p.cluster.RemoveRecord(ctx, at, name)
+}
+
+// releaseLeft gives a share back where there is one: Release itself would
+// write to the quota for every ID that names nothing.
+func (p *Provisioner) releaseLeft(ctx context.Context, at tenant.Place, name string) error {
+	left, err := p.cluster.HasShare(ctx, at, name)
+	if err != nil || !left {
+		return err
+	}
+	return p.cluster.Release(ctx, at, name)
 }
 
 // remove takes a volume apart, from whatever state its record is in. The

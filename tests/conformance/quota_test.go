@@ -17,8 +17,17 @@ func TestQuota(t *testing.T) {
 				t.Errorf("Used = %+v, %v; want %+v", got, err, want)
 			}
 		}
+		has := func(name string, want bool) {
+			t.Helper()
+			if got, err := s.HasShare(ctx, at, name); err != nil || got != want {
+				t.Errorf("HasShare(%s) = %t, %v; want %t", name, got, err, want)
+			}
+		}
 		used(tenant.Usage{})
+		has("vol.a", false)
 		must(t, s.Reserve(ctx, at, "vol.a", 5))
+		has("vol.a", true)
+		has("vol.b", false)
 		must(t, s.Reserve(ctx, at, "vol.b", 7))
 		used(tenant.Usage{Volumes: 2, Bytes: 12})
 		must(t, s.Reserve(ctx, at, "vol.a", 9)) // replaces
@@ -30,6 +39,8 @@ func TestQuota(t *testing.T) {
 		used(tenant.Usage{Volumes: 1, Bytes: 7})
 		must(t, s.Reserve(ctx, at, "vol.empty", 0))
 		used(tenant.Usage{Volumes: 2, Bytes: 7})
+		has("vol.empty", true)
+		has("vol.a", false)
 		must(t, s.Release(ctx, at, "vol.empty"))
 		must(t, s.Release(ctx, at, "vol.b"))
 		used(tenant.Usage{})

@@ -76,6 +76,14 @@ func (c *Ceph) Release(ctx context.Context, at tenant.Place, name string) error 
 	})
 }
 
+// HasShare says whether a share is set.
+func (c *Ceph) HasShare(ctx context.Context, at tenant.Place, name string) (bool, error) {
+	return get(ctx, c.Faults, "HasShare", name, func() (bool, error) {
+		_, has := c.space(at).quota.shares[name]
+		return has, nil
+	})
+}
+
 // Used sums the shares up.
 func (c *Ceph) Used(ctx context.Context, at tenant.Place) (tenant.Usage, error) {
 	return get(ctx, c.Faults, "Used", at.String(), func() (tenant.Usage, error) {
