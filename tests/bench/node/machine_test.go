@@ -54,7 +54,9 @@ func newMachine(t *testing.T) *machine {
 	policy := filepath.Join(dir, "policy.yaml")
 	m.must(os.WriteFile(policy, fmt.Appendf(nil, "clusters: [%s]\ntenants: [{name: %s, namespaces: [%[2]s]}]\n", m.ceph.Cluster("bench", m.pool), owner), 0o600))
 	user := "bench-" + m.pool
-	m.secrets = map[string]string{"userID": user, "userKey": m.ceph.User(user, "mon", "profile rbd", "osd", "profile rbd pool="+m.pool+" namespace="+owner)}
+	key := m.ceph.User(user, "mon", "profile rbd", "osd", "profile rbd pool="+m.pool+" namespace="+owner)
+	// A golden is shared by its reader's key alone; here one user is both.
+	m.secrets = map[string]string{"userID": user, "userKey": key, "golden." + owner + ".model.v1": user + ":" + key}
 	touch()
 	m.seed(policy)
 	m.driver = daemon.Start(t, "all", policy, "--mapper=fuse", "--golden-linger=0s", "--node-id=bench", "--state-dir="+m.state())
