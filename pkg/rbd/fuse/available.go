@@ -5,10 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/sdp-csi/sdp-csi/pkg/mounter"
 	"github.com/sdp-csi/sdp-csi/pkg/volume"
 )
 
@@ -21,8 +21,8 @@ func (f *Mapper) Available(context.Context) error {
 		}
 		_ = unix.Close(fd)
 	}
-	if _, err := exec.LookPath(f.options.Program); err != nil {
-		return fmt.Errorf("find the exporter: %w: %w", err, volume.ErrUnsupported)
+	if err := f.options.Starter.Has(mounter.Export); err != nil {
+		return err
 	}
 	if err := os.MkdirAll(f.options.StateDir, 0o700); err != nil {
 		return fmt.Errorf("make the state directory: %w: %w", err, volume.ErrUnsupported)

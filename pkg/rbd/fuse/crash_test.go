@@ -226,10 +226,10 @@ func TestRealKilledMapper(t *testing.T) {
 
 // mapOrder is what a mapper process is told, on its standard input.
 type mapOrder struct {
-	Options Options
-	Mapping rbd.Mapping
-	User    string
-	Key     string
+	StateDir string
+	Mapping  rbd.Mapping
+	User     string
+	Key      string
 }
 
 // mapperVariable makes a process of this test program a mapper.
@@ -238,7 +238,7 @@ const mapperVariable = "SDP_TEST_MAPPER"
 // mapperProcess starts a process that maps m, and waits until it begins.
 func (n *node) mapperProcess(m rbd.Mapping) *exec.Cmd {
 	n.t.Helper()
-	order, err := json.Marshal(mapOrder{n.options, m, n.key.User, n.key.Key.Reveal()})
+	order, err := json.Marshal(mapOrder{n.options.StateDir, m, n.key.User, n.key.Key.Reveal()})
 	if err != nil {
 		n.t.Fatal(err)
 	}
@@ -265,7 +265,8 @@ func mapAsOrdered() int {
 		return 1
 	}
 	_, _ = os.Stdout.WriteString("!")
-	_, err := New(o.Options).Map(context.Background(), o.Mapping, volume.Credentials{User: o.User, Key: volume.Secret(o.Key)})
+	options := Options{StateDir: o.StateDir, Starter: local(os.Getenv(exporterVariable))}
+	_, err := New(options).Map(context.Background(), o.Mapping, volume.Credentials{User: o.User, Key: volume.Secret(o.Key)})
 	if err != nil {
 		_, _ = os.Stderr.WriteString(err.Error())
 	}

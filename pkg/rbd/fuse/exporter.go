@@ -8,13 +8,11 @@ import (
 	"io"
 	"net"
 	"os"
-	"os/exec"
-	"runtime"
-	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/sdp-csi/sdp-csi/pkg/mounter"
 	"github.com/sdp-csi/sdp-csi/pkg/rbd"
 	"github.com/sdp-csi/sdp-csi/pkg/rbd/fuse/wire"
 	"github.com/sdp-csi/sdp-csi/pkg/volume"
@@ -27,10 +25,11 @@ func (f *Mapper) start(ctx context.Context, s spot, m rbd.Mapping, c volume.Cred
 	if err != nil {
 		return nil, err
 	}
-	process, err := f.launch(s, theirs, !m.ReadOnly)
+	process, err := f.launch(ctx, s, theirs, !m.ReadOnly)
 	_ = theirs.Close()
 	if err == nil {
 		err = f.agree(ctx, s, process, func() error { return ask(ctx, ours, m, c) })
+		process.Close()
 	}
 	if err != nil {
 		_ = ours.Close()
@@ -41,7 +40,7 @@ func (f *Mapper) start(ctx context.Context, s spot, m rbd.Mapping, c volume.Cred
 
 // agree waits for the exporter's word. One that has not spoken in time is
 // killed here, where it is certainly ours; one that refused ends by itself.
-func (f *Mapper) agree(ctx context.Context, s spot, process *os.Process, talk func() error) error {
+func (f *Mapper) agree(ctx context.Context, s spot, process mounter.Process, talk func() error) error {
 	err := talk()
 	if err == nil {
 		return nil
@@ -72,41 +71,18 @@ func socketPair() (net.Conn, *os.File, error) {
 	return ours, theirs, nil
 }
 
-// launch starts an exporter with a session, a log and an environment of its
-// own: nothing of the driver's reaches it but the socket.
-func (f *Mapper) launch(s spot, control *os.File, writer bool) (*os.Process, error) {
+// launch starts an exporter: nothing of the driver's reaches it but the socket.
+// Whether it has ended is asked of the kernel.
+func (f *Mapper) launch(ctx context.Context, s spot, control *os.File, writer bool) (mounter.Process, error) {
 	out, err := os.OpenFile(s.log(), os.O_CREATE|os.O_WRONLY|os.O_APPEND|os.O_TRUNC, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("open the exporter's log: %w: %w", err, volume.ErrUnavailable)
 	}
 	defer out.Close()
-	c := exec.Command(f.options.Program, s.dir)
-	c.Dir, c.Env = "/", []string{"PATH=" + os.Getenv("PATH")}
-	c.Stdout, c.Stderr, c.ExtraFiles = out, out, []*os.File{control}
-	c.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	begin := c.Start
-	if writer {
-		begin = func() error { return asFlusher(c.Start) }
-	}
-	if err := begin(); err != nil {
-		return nil, fmt.Errorf("start %s: %w: %w", f.options.Program, err, volume.ErrUnavailable)
-	}
-	// Whether it has ended is asked of the kernel; here it is only reaped.
-	go func() { _ = c.Wait() }()
-	return c.Process, nil
-}
-
-// asFlusher starts a process that the kernel never makes wait for dirty pages
-// to be written: it is the one that writes them. The state is a thread's and
-// is inherited (prctl(2), PR_SET_IO_FLUSHER); without CAP_SYS_RESOURCE it is
-// done without.
-func asFlusher(start func() error) error {
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	if unix.Prctl(unix.PR_SET_IO_FLUSHER, 1, 0, 0, 0) == nil {
-		defer func() { _ = unix.Prctl(unix.PR_SET_IO_FLUSHER, 0, 0, 0, 0) }()
-	}
-	return start()
+	return f.options.Starter.Start(ctx, mounter.Order{
+		Program: mounter.Export, Arguments: []string{s.dir}, Flusher: writer,
+		Output: out, Files: []*os.File{control},
+	})
 }
 
 // ask sends the request and waits for the reply, until ctx ends.

@@ -23,12 +23,12 @@ func TestRealLateExporterEnds(t *testing.T) {
 	m = n.sealed(m)
 	s, wake := n.spot(m), filepath.Join(t.TempDir(), "wake")
 	n.made(s.dir)
-	killed := New(Options{StateDir: n.options.StateDir, Program: sleeper(t, wake)})
+	killed := New(Options{StateDir: n.options.StateDir, Starter: local(sleeper(t, wake))})
 	ours, theirs, err := socketPair()
 	if err != nil {
 		t.Fatal(err)
 	}
-	late, err := killed.launch(s, theirs, false)
+	late, err := killed.launch(t.Context(), s, theirs, false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -42,7 +42,7 @@ func TestRealLateExporterEnds(t *testing.T) {
 	if err := os.WriteFile(wake, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	n.eventually("the late exporter to end", func() bool { return late.Signal(unix.Signal(0)) != nil })
+	n.eventually("the late exporter to end", func() bool { return unix.Kill(late.ID(), 0) != nil })
 	n.shows(device, content)
 	if again := n.mapped(m); again != device {
 		t.Fatalf("mapped on %s, then on %s", device, again)

@@ -5,9 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"time"
 
+	"github.com/sdp-csi/sdp-csi/pkg/mounter"
 	"github.com/sdp-csi/sdp-csi/pkg/rbd"
 	"github.com/sdp-csi/sdp-csi/pkg/volume"
 )
@@ -21,8 +21,8 @@ type Options struct {
 	// StateDir has the mounts and logs (/run/sdp-csi). It must be on a file
 	// system of this node, and the same one each time the driver starts.
 	StateDir string
-	// Program is the exporter (sdp-export beside this program, then in PATH).
-	Program string
+	// Starter starts the exporters (this process does).
+	Starter mounter.Starter
 	// MapTimeout bounds one Map where its context does not (1 min).
 	MapTimeout time.Duration
 	// EndTimeout bounds the wait for an exporter's end before it is killed (20 s).
@@ -33,8 +33,8 @@ func (o Options) withDefaults() Options {
 	if o.StateDir == "" {
 		o.StateDir = "/run/sdp-csi"
 	}
-	if o.Program == "" {
-		o.Program = besideOwn("sdp-export")
+	if o.Starter == nil {
+		o.Starter = mounter.Local{}
 	}
 	if o.MapTimeout <= 0 {
 		o.MapTimeout = time.Minute
@@ -43,19 +43,6 @@ func (o Options) withDefaults() Options {
 		o.EndTimeout = 20 * time.Second
 	}
 	return o
-}
-
-// besideOwn is where a program of the project is installed: with the others.
-func besideOwn(name string) string {
-	own, err := os.Executable()
-	if err != nil {
-		return name
-	}
-	path := filepath.Join(filepath.Dir(own), name)
-	if _, err := os.Stat(path); err != nil {
-		return name
-	}
-	return path
 }
 
 // Mapper is rbd.Mapper on exporter processes and loop devices.

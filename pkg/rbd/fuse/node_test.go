@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/sdp-csi/sdp-csi/pkg/mounter"
 	"github.com/sdp-csi/sdp-csi/pkg/rbd"
 	"github.com/sdp-csi/sdp-csi/pkg/rbd/fuse/wire"
 	"github.com/sdp-csi/sdp-csi/pkg/volume"
@@ -44,13 +45,18 @@ func newNode(t *testing.T) *node {
 // another is a second node of the same Ceph: it shares nothing but the kernel.
 func (n *node) another() *Mapper {
 	n.t.Helper()
-	m := New(Options{StateDir: stateDir(n.t), Program: os.Getenv(exporterVariable)})
+	m := New(Options{StateDir: stateDir(n.t), Starter: local(os.Getenv(exporterVariable))})
 	if err := m.Available(n.t.Context()); err != nil {
 		n.t.Fatal(err)
 	}
 	// Registered after the directory's removal, so it runs before it.
 	n.t.Cleanup(func() { emptied(n.t, m) })
 	return m
+}
+
+// local starts exporters of this program.
+func local(exporter string) mounter.Local {
+	return mounter.Local{Paths: map[string]string{mounter.Export: exporter}}
 }
 
 func stateDir(t *testing.T) string {

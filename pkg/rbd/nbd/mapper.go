@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 	"k8s.io/klog/v2"
 
+	"github.com/sdp-csi/sdp-csi/pkg/mounter"
 	"github.com/sdp-csi/sdp-csi/pkg/rbd"
 	"github.com/sdp-csi/sdp-csi/pkg/volume"
 )
@@ -32,22 +33,25 @@ type Inspect func(context.Context, rbd.Mapping, volume.Credentials) (id rbd.Iden
 
 // Options say where things are. A zero field means its default.
 type Options struct {
-	Inspect    Inspect       // needed
-	Program    string        // rbd-nbd, in PATH
-	Sys        string        // /sys
-	Proc       string        // /proc
-	Dev        string        // /dev
-	MapTimeout time.Duration // bounds one map where its context does not (1 min)
-	EndTimeout time.Duration // bounds one unmap (30 s)
+	Inspect    Inspect         // needed
+	Starter    mounter.Starter // starts rbd-nbd (this process does)
+	Sys        string          // /sys
+	Proc       string          // /proc
+	Dev        string          // /dev
+	MapTimeout time.Duration   // bounds one map where its context does not (1 min)
+	EndTimeout time.Duration   // bounds one unmap (30 s)
 }
 
 func (o Options) withDefaults() Options {
 	for field, fallback := range map[*string]string{
-		&o.Program: "rbd-nbd", &o.Sys: "/sys", &o.Proc: "/proc", &o.Dev: "/dev",
+		&o.Sys: "/sys", &o.Proc: "/proc", &o.Dev: "/dev",
 	} {
 		if *field == "" {
 			*field = fallback
 		}
+	}
+	if o.Starter == nil {
+		o.Starter = mounter.Local{}
 	}
 	if o.MapTimeout <= 0 {
 		o.MapTimeout = time.Minute
@@ -67,8 +71,8 @@ func New(o Options) *Mapper { return &Mapper{options: o.withDefaults()} }
 // Available says whether this node can map, and loads the module where that is
 // possible.
 func (n *Mapper) Available(ctx context.Context) error {
-	if _, err := exec.LookPath(n.options.Program); err != nil {
-		return fmt.Errorf("find rbd-nbd: %w: %w", err, volume.ErrUnsupported)
+	if err := n.options.Starter.Has(mounter.NBD); err != nil {
+		return err
 	}
 	if n.loaded() {
 		return nil

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sdp-csi/sdp-csi/pkg/mounter"
 	"github.com/sdp-csi/sdp-csi/pkg/rbd"
 	"github.com/sdp-csi/sdp-csi/pkg/volume"
 )
@@ -59,8 +60,9 @@ func newMachine(t *testing.T) *machine {
 		Inspect: func(context.Context, rbd.Mapping, volume.Credentials) (rbd.Identity, string, error) {
 			return m.id, m.holder, m.err
 		},
-		Program: filepath.Join(m.root, "rbd-nbd"), Sys: filepath.Join(m.root, "sys"),
-		Proc: filepath.Join(m.root, "proc"), Dev: filepath.Join(m.root, "dev"),
+		Starter: mounter.Local{Paths: map[string]string{mounter.NBD: filepath.Join(m.root, "rbd-nbd")}},
+		Sys:     filepath.Join(m.root, "sys"),
+		Proc:    filepath.Join(m.root, "proc"), Dev: filepath.Join(m.root, "dev"),
 	})
 	return m
 }
@@ -237,8 +239,8 @@ func TestDevicesOfOthers(t *testing.T) {
 		"sys/block/nbd1/pid": "43\n", "proc/43/environ": "A=b\x00C=d\x00", // another's
 		"sys/block/nbd2/pid": "44\n", // has just ended
 		"sys/block/nbd4/pid": "?\n",
-		"sys/block/nbd5/pid": "45\n", "proc/45/environ": variable + "=nonsense\x00",
-		"sys/block/nbd6/pid": "46\n", "proc/46/environ": variable + "=sdp:f/5/rbd/acme/else/id//0/rw\x00", // no name of the driver's
+		"sys/block/nbd5/pid": "45\n", "proc/45/environ": mounter.Variable + "=nonsense\x00",
+		"sys/block/nbd6/pid": "46\n", "proc/46/environ": mounter.Variable + "=sdp:f/5/rbd/acme/else/id//0/rw\x00", // no name of the driver's
 	} {
 		if err := os.MkdirAll(filepath.Join(k.root, filepath.Dir(file)), 0o700); err != nil {
 			t.Fatal(err)
@@ -252,7 +254,7 @@ func TestDevicesOfOthers(t *testing.T) {
 
 func TestUnavailable(t *testing.T) {
 	k := newMachine(t)
-	k.options.Program = filepath.Join(k.root, "none")
+	k.options.Starter = mounter.Local{Paths: map[string]string{mounter.NBD: filepath.Join(k.root, "none")}}
 	if err := k.Available(t.Context()); !errors.Is(err, volume.ErrUnsupported) {
 		t.Fatal(err)
 	}

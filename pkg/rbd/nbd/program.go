@@ -1,34 +1,24 @@
 package nbd
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"strings"
-	"syscall"
 	"time"
 
-	"golang.org/x/sys/unix"
-
+	"github.com/sdp-csi/sdp-csi/pkg/mounter"
 	"github.com/sdp-csi/sdp-csi/pkg/rbd"
 	"github.com/sdp-csi/sdp-csi/pkg/rbd/fuse/wire"
 	"github.com/sdp-csi/sdp-csi/pkg/volume"
 )
 
-// keyPath is the program's first inherited descriptor. The key is in memory
-// only, and neither in argv nor in the environment.
-const keyPath = "/proc/self/fd/3"
-
-// outputDelay bounds the wait for a stream that the serving process has kept.
-const outputDelay = 5 * time.Second
-
 // gonePause is between two looks at a device that is going.
 const gonePause = 50 * time.Millisecond
 
-// run maps m: rbd-nbd returns when the device is there, and leaves a process.
+// run maps m: rbd-nbd returns when the device is there, and leaves a process
+// in a session of its own.
 func (n *Mapper) run(ctx context.Context, m rbd.Mapping, c volume.Credentials) error {
 	arguments, err := mapArguments(m, c.User)
 	if err != nil {
@@ -38,15 +28,14 @@ func (n *Mapper) run(ctx context.Context, m rbd.Mapping, c volume.Credentials) e
 	if err != nil {
 		return err
 	}
-	key, err := keyInMemory(c.Key)
+	key, err := mounter.InMemory("key", c.Key.Reveal())
 	if err != nil {
 		return err
 	}
 	defer key.Close()
-	command := n.command(ctx, arguments...)
-	command.Env = append(command.Env, variable+"="+source)
-	command.ExtraFiles = []*os.File{key}
-	return n.finish(ctx, command, "map "+m.Image)
+	return n.finish(ctx, "map "+m.Image, mounter.Order{
+		Program: mounter.NBD, Arguments: arguments, Label: source, Files: []*os.File{key},
+	})
 }
 
 // mapArguments is what rbd-nbd is told. There is no ceph.conf.
@@ -64,7 +53,7 @@ func mapArguments(m rbd.Mapping, user string) ([]string, error) {
 		access = "--read-only"
 	}
 	return []string{
-		"map", "--conf", os.DevNull, "--mon-host", monHost(m.Monitors), "--id", user, "--keyfile", keyPath,
+		"map", "--conf", os.DevNull, "--mon-host", monHost(m.Monitors), "--id", user, "--keyfile", mounter.KeyPath,
 		"--rbd-cache", "false", "--client-mount-timeout", "15", "--try-netlink", access, imageSpec(m),
 	}, nil
 }
@@ -86,49 +75,48 @@ func imageSpec(m rbd.Mapping) string {
 	return spec
 }
 
-// keyInMemory is a file that no directory has. Unlike a pipe it can be read as
-// often as Ceph likes to.
-func keyInMemory(key volume.Secret) (*os.File, error) {
-	fd, err := unix.MemfdCreate("key", unix.MFD_CLOEXEC)
+// finish runs rbd-nbd until it returns. When ctx ends, the whole session is
+// killed; a serving process has left it by then.
+func (n *Mapper) finish(ctx context.Context, doing string, o mounter.Order) error {
+	said, err := mounter.InMemory("said", "")
 	if err != nil {
-		return nil, fmt.Errorf("make a file in memory: %w: %w", err, volume.ErrUnavailable)
+		return err
 	}
-	file := os.NewFile(uintptr(fd), "key")
-	if _, err := file.WriteString(key.Reveal()); err != nil {
-		_ = file.Close()
-		return nil, fmt.Errorf("write to a file in memory: %w: %w", err, volume.ErrUnavailable)
+	defer said.Close()
+	o.Output = said
+	process, err := n.options.Starter.Start(ctx, o)
+	if err != nil {
+		return fmt.Errorf("%s: %w", doing, err)
 	}
-	return file, nil
-}
-
-// command is rbd-nbd in a session of its own. When ctx ends, the whole session
-// is killed; a serving process has left it by then.
-func (n *Mapper) command(ctx context.Context, arguments ...string) *exec.Cmd {
-	c := exec.CommandContext(ctx, n.options.Program, arguments...)
-	c.Dir, c.Env = "/", []string{"PATH=" + os.Getenv("PATH")}
-	c.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	c.Cancel = func() error { return unix.Kill(-c.Process.Pid, unix.SIGKILL) }
-	c.WaitDelay = outputDelay
-	return c
-}
-
-func (n *Mapper) finish(ctx context.Context, c *exec.Cmd, doing string) error {
-	var said bytes.Buffer
-	c.Stdout, c.Stderr = &said, &said
-	err := c.Run()
+	defer process.Close()
+	err = process.Wait(ctx)
 	switch {
-	case err == nil, errors.Is(err, exec.ErrWaitDelay):
+	case err == nil:
 		return nil
 	case ctx.Err() != nil:
-		return fmt.Errorf("%s: rbd-nbd has not answered: %w: %w", doing, context.Cause(ctx), volume.ErrUnavailable)
+		return fmt.Errorf("%s: %w", doing, errors.Join(err, process.Kill()))
 	}
-	return fmt.Errorf("%s: rbd-nbd: %w: %.300s: %w", doing, err, bytes.TrimSpace(said.Bytes()), volume.ErrUnavailable)
+	return fmt.Errorf("%s: %s: %w", doing, lastWords(said), err)
 }
+
+// lastWords returns what a program has said, in one line.
+func lastWords(said *os.File) string {
+	text := make([]byte, maxWords)
+	n, _ := said.ReadAt(text, 0)
+	if words := strings.Fields(string(text[:n])); len(words) > 0 {
+		return strings.Join(words, " ")
+	}
+	return "it has said nothing"
+}
+
+// maxWords bounds what a message has of a program's words.
+const maxWords = 300
 
 // disconnect removes a device, and returns when its process has gone: only
 // then is the image's lock free.
 func (n *Mapper) disconnect(ctx context.Context, s served) error {
-	if err := n.finish(ctx, n.command(ctx, "unmap", s.Device.Path), "unmap "+s.Device.Path); err != nil {
+	unmap := mounter.Order{Program: mounter.NBD, Arguments: []string{"unmap", s.Device.Path}}
+	if err := n.finish(ctx, "unmap "+s.Device.Path, unmap); err != nil {
 		return err
 	}
 	for {

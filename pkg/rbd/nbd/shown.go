@@ -10,14 +10,11 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/sdp-csi/sdp-csi/pkg/mounter"
 	"github.com/sdp-csi/sdp-csi/pkg/rbd"
 	"github.com/sdp-csi/sdp-csi/pkg/rbd/fuse/wire"
 	"github.com/sdp-csi/sdp-csi/pkg/volume"
 )
-
-// variable of a process's environment names its mapping, as a mount of the
-// fuse mapper would.
-const variable = "SDP_CSI_MAPPING"
 
 // served is a device with the process behind it.
 type served struct {
@@ -84,9 +81,11 @@ func (n *Mapper) look(pidFile string) (s served, ours bool, err error) {
 	return s, ours, nil
 }
 
+// mappingOf reads the label that a process's environment shows: it names the
+// mapping as a mount of the fuse mapper would.
 func mappingOf(environ []byte) (rbd.Mapping, bool) {
 	for entry := range bytes.SplitSeq(environ, []byte{0}) {
-		if source, ok := strings.CutPrefix(string(entry), variable+"="); ok {
+		if source, ok := strings.CutPrefix(string(entry), mounter.Variable+"="); ok {
 			return wire.ParseSource(source)
 		}
 	}
