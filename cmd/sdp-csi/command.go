@@ -25,7 +25,7 @@ func exitCode(err error) int {
 }
 
 const long = `sdp-csi is the CSI driver of the shared data plane: it makes volumes, blank or
-as clones of goldens, on Ceph RBD, and shows them to pods.
+from goldens, on Ceph RBD and CephFS, and shows them to pods.
 
 It runs as a controller, once or as replicas behind leader-electing sidecars,
 and as a node on every machine. The controller reads its key from the file that
@@ -82,6 +82,7 @@ func (o *options) bind(flags *pflag.FlagSet) {
 	flags.StringVar(&o.stateDir, "state-dir", "/run/sdp-csi", "directory of the goldens' mounts and the fuse mapper's, the same at each start")
 	flags.DurationVar(&o.goldenLinger, "golden-linger", 10*time.Minute, "how long a golden stays mapped after its last volume (0: not at all)")
 	flags.DurationVar(&o.retireGrace, "retire-grace", 24*time.Hour, "how long a controller leaves a golden whose deletion was asked for, longer than --golden-linger of any node")
+	flags.DurationVar(&o.createWait, "create-wait", time.Minute, "how long CreateVolume waits for the copy of a writable CephFS volume's content, at most until its caller's deadline; then it answers Aborted with the progress")
 	flags.Int64Var(&o.prefetchLimit, "prefetch-limit", 16<<30, "bytes of goldens that this node may hold by prefetching (0: no prefetch)")
 	flags.Int64Var(&o.maxVolumes, "max-volumes", 0, "how many volumes this node can have (0: what the mapper can do)")
 	flags.StringVar(&o.defaultTenant, "default-tenant", "", "tenant of requests that name no namespace (without one they are refused)")

@@ -29,7 +29,7 @@ type options struct {
 	nodeID, mapper, stateDir string
 	maxVolumes               int64
 	goldenLinger             time.Duration
-	retireGrace              time.Duration
+	retireGrace, createWait  time.Duration
 	prefetchLimit            int64
 	defaultTenant, metrics   string
 	requirePodInfo           bool
@@ -56,6 +56,8 @@ func (o *options) check() error {
 		return fmt.Errorf("--golden-linger cannot be %s: use 0 to unmap at once: %w", o.goldenLinger, errUsage)
 	case o.retireGrace < 0:
 		return fmt.Errorf("--retire-grace cannot be %s: use 0 to delete at once: %w", o.retireGrace, errUsage)
+	case o.createWait <= 0:
+		return fmt.Errorf("--create-wait cannot be %s: use a time like 60s: %w", o.createWait, errUsage)
 	case o.prefetchLimit < 0:
 		return fmt.Errorf("--prefetch-limit cannot be %d: use 0 to prefetch nothing: %w", o.prefetchLimit, errUsage)
 	case !filepath.IsAbs(o.stateDir):

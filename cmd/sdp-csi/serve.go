@@ -10,6 +10,7 @@ import (
 	"k8s.io/klog/v2"
 
 	"github.com/sdp-csi/sdp-csi/pkg/ceph"
+	"github.com/sdp-csi/sdp-csi/pkg/cephfs"
 	"github.com/sdp-csi/sdp-csi/pkg/driver"
 	"github.com/sdp-csi/sdp-csi/pkg/golden"
 	"github.com/sdp-csi/sdp-csi/pkg/mount"
@@ -77,17 +78,22 @@ func (p *process) addController(cluster *ceph.Cluster) error {
 	if err := checkController(p.source.Policy(), p.defaultTenant); err != nil {
 		return err
 	}
-	library := golden.NewLibrary(cluster, golden.Options{Grace: p.retireGrace})
-	provisioner := rbd.NewProvisioner(cluster, library)
+	files := ceph.NewFileSystem(cluster)
+	goldens, trees := golden.NewLibrary(cluster, golden.Options{Grace: p.retireGrace}), golden.NewLibrary(files, golden.Options{Grace: p.retireGrace})
+	inImages := rbd.NewProvisioner(cluster, goldens)
+	inFiles := cephfs.NewProvisioner(files, trees, cephfs.Options{CreateWait: p.createWait, Metrics: newCopyMetrics(p.registry)})
 	p.server.Controller = driver.NewController(driver.ControllerOptions{
 		Policy: p.source.Policy, DefaultTenant: p.defaultTenant,
-		Backends: map[volume.Backend]driver.Backend{volume.RBD: provisioner},
+		Backends: map[volume.Backend]driver.Backend{volume.RBD: inImages, volume.CephFS: inFiles},
 	})
 	p.ask = cluster.Ping
-	all := func(ctx context.Context) []tenant.Place { return places(ctx, p.source.Policy(), provisioner.Tenants) }
-	p.beside = append(p.beside,
-		func(ctx context.Context) { purgeAll(ctx, library, all) },
-		func(ctx context.Context) { sweepAll(ctx, provisioner, all(ctx)) })
+	all := func(ctx context.Context) []tenant.Place { return places(ctx, p.source.Policy(), inImages.Tenants) }
+	counts := newUpkeepCounts(p.registry)
+	for _, u := range []upkeep{{volume.RBD, inImages, goldens, counts}, {volume.CephFS, inFiles, trees, counts}} {
+		p.beside = append(p.beside, func(ctx context.Context) { u.run(ctx, all) })
+	}
+	// Requests that wait for a copy end with it.
+	p.beside = append(p.beside, func(ctx context.Context) { <-ctx.Done(); inFiles.Close() })
 	return nil
 }
 

@@ -126,19 +126,19 @@ func (c *copies) end(ctx context.Context, id volume.ID) error {
 }
 
 // copy begins to make a writable volume with content and waits for it.
-func (p *Provisioner) copy(ctx context.Context, at tenant.Place, id volume.ID, rec volumeRecord, o origin) (volume.Volume, error) {
+func (p *Provisioner) copy(ctx context.Context, at tenant.Place, id volume.ID, rec volumeRecord, o origin, by time.Time) (volume.Volume, error) {
 	c, err := p.copies.begin(id, o.parent.Size, func(ctx context.Context, read func(int64)) error {
 		return p.build(ctx, at, id, &rec, o, read)
 	})
 	if err != nil {
 		return volume.Volume{}, err
 	}
-	return p.await(ctx, at, id, c)
+	return p.await(ctx, at, id, c, by)
 }
 
 // await waits for a copy, for as long as the caller's time allows.
-func (p *Provisioner) await(ctx context.Context, at tenant.Place, id volume.ID, c *copying) (volume.Volume, error) {
-	patience := time.NewTimer(p.copies.patience(ctx))
+func (p *Provisioner) await(ctx context.Context, at tenant.Place, id volume.ID, c *copying, by time.Time) (volume.Volume, error) {
+	patience := time.NewTimer(p.copies.patience(ctx, by))
 	defer patience.Stop()
 	select {
 	case <-c.done:
@@ -152,13 +152,17 @@ func (p *Provisioner) await(ctx context.Context, at tenant.Place, id volume.ID, 
 	return volume.Volume{}, fmt.Errorf("volume %s is being copied: %d of at most %d MiB: %w", id, c.read.Load()>>20, c.total>>20, volume.ErrPending)
 }
 
-// patience is how long a Create waits.
-func (c *copies) patience(ctx context.Context) time.Duration {
-	deadline, ok := ctx.Deadline()
-	if !ok {
-		return c.wait
+// patience is how long a Create waits. Its context can have more time than
+// its caller, who wants an answer by some time.
+func (c *copies) patience(ctx context.Context, by time.Time) time.Duration {
+	wait := c.wait
+	if !by.IsZero() {
+		wait = min(wait, time.Until(by)-answerTime)
 	}
-	return min(c.wait, time.Until(deadline)-answerTime)
+	if deadline, ok := ctx.Deadline(); ok {
+		wait = min(wait, time.Until(deadline)-answerTime)
+	}
+	return wait
 }
 
 // result is the copy's error. One that was stopped has nothing to do with the

@@ -58,6 +58,24 @@ func TestCopyOutlivesItsRequest(t *testing.T) {
 	})
 }
 
+// TestCopyAnswersInTime lets a call that has less time than the others answer
+// before its caller gives up, whose deadline is not the context's.
+func TestCopyAnswersInTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		let := w.slowCopies()
+		p := cephfs.NewProvisioner(w.files, w, cephfs.Options{})
+		defer p.Close()
+		begun := time.Now()
+		spec := volume.Spec{Name: "new", Source: w.fromGolden(), AnswerBy: begun.Add(15 * time.Second)}
+		_, err := p.Create(t.Context(), w.at, w.public, w.id("new"), spec)
+		if took := time.Since(begun); !errors.Is(err, volume.ErrPending) || took != 13*time.Second {
+			t.Errorf("answered %v after %s", err, took)
+		}
+		let()
+	})
+}
+
 // TestCopyIsEnded deletes a volume that is being copied, and ends the driver
 // in the middle of a copy: neither leaves anything.
 func TestCopyIsEnded(t *testing.T) {

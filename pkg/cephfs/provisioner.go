@@ -46,7 +46,7 @@ func (p *Provisioner) Close() { p.copies.close() }
 // volume is being copied it wraps volume.ErrPending and tells how far that is.
 func (p *Provisioner) Create(ctx context.Context, at, golden tenant.Place, id volume.ID, spec volume.Spec) (volume.Volume, error) {
 	if c := p.copies.find(id); c != nil {
-		return p.await(ctx, at, id, c)
+		return p.await(ctx, at, id, c, spec.AnswerBy)
 	}
 	rec, err := p.readVolume(ctx, at, id)
 	switch {
@@ -73,7 +73,7 @@ func (p *Provisioner) Create(ctx context.Context, at, golden tenant.Place, id vo
 		}
 		return rec.volume(id)
 	}
-	return p.copy(ctx, at, id, rec, o)
+	return p.copy(ctx, at, id, rec, o, spec.AnswerBy)
 }
 
 // plan settles everything about the new volume and changes nothing.
@@ -87,7 +87,7 @@ func (p *Provisioner) plan(id volume.ID, spec volume.Spec, o origin) (volumeReco
 	}
 	rec := volumeRecord{
 		Version: recordVersion, progress: begin(creating), Name: spec.Name, Capacity: capacity, ReadOnly: spec.ReadOnly,
-		Share: spec.Share, Source: newSource(spec.Source), Parent: o.parent, Created: p.now().UTC().Truncate(time.Second),
+		Share: spec.Share, Prefetch: spec.Prefetch, Source: newSource(spec.Source), Parent: o.parent, Created: p.now().UTC().Truncate(time.Second),
 	}
 	if o.isBlank() || !spec.ReadOnly {
 		rec.Subvolume = volumePrefix + id.Hash + "." + rec.Attempt

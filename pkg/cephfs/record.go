@@ -32,11 +32,12 @@ const recordVersion = 1
 type volumeRecord struct {
 	Version int `json:"v"`
 	progress
-	Name     string       `json:"name"`
-	Capacity int64        `json:"capacity"`
-	ReadOnly bool         `json:"readOnly,omitempty"`
-	Share    volume.Share `json:"share,omitempty"`
-	Source   sourceRecord `json:"source,omitzero"`
+	Name     string          `json:"name"`
+	Capacity int64           `json:"capacity"`
+	ReadOnly bool            `json:"readOnly,omitempty"`
+	Share    volume.Share    `json:"share,omitempty"`
+	Prefetch volume.Prefetch `json:"prefetch,omitempty"`
+	Source   sourceRecord    `json:"source,omitzero"`
 	// Parent is the snapshot that a read-only volume shows, or that a
 	// writable one is being copied from.
 	Parent parentRecord `json:"parent,omitzero"`
@@ -178,7 +179,7 @@ func (r volumeRecord) volume(id volume.ID) (volume.Volume, error) {
 	}
 	return volume.Volume{
 		ID: id, Name: r.Name, Capacity: r.Capacity, ReadOnly: r.ReadOnly,
-		FsType: fsType, Share: r.Share, Source: source, Created: r.Created,
+		FsType: fsType, Share: r.Share, Prefetch: r.Prefetch, Source: source, Created: r.Created,
 	}, nil
 }
 

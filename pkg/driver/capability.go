@@ -2,6 +2,7 @@ package driver
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/container-storage-interface/spec/lib/go/csi"
@@ -13,6 +14,7 @@ import (
 type usage struct {
 	readOnly bool // every mode is a reader's
 	alone    bool // every mode lets the volume be published once on a node
+	shared   bool // a mode lets several nodes write
 	block    bool
 	fsType   string
 	options  []string
@@ -51,7 +53,30 @@ func (u usage) with(other usage) (usage, error) {
 	u.fsType = max(u.fsType, other.fsType)
 	u.readOnly = u.readOnly && other.readOnly
 	u.alone = u.alone && other.alone
+	u.shared = u.shared || other.shared
 	return u, nil
+}
+
+// fits refuses what no volume of the backend can be used for.
+func (u usage) fits(b volume.Backend) error {
+	switch {
+	case b == volume.CephFS && u.block:
+		return fmt.Errorf("backend %s has no block volumes: use volumeMode Filesystem: %w", b, volume.ErrInvalid)
+	case b == volume.CephFS && u.fsType != "" && u.fsType != string(volume.CephFS):
+		return fmt.Errorf("backend %s has no file system %s: leave fsType out: %w", b, u.fsType, volume.ErrInvalid)
+	case b != volume.CephFS && u.fsType == string(volume.CephFS):
+		return fmt.Errorf("backend %s has no file system %s: use a class with backend %s: %w", b, u.fsType, volume.CephFS, volume.ErrInvalid)
+	}
+	return u.fitsNodes(b)
+}
+
+// fitsNodes refuses several writing nodes where the backend has but one.
+func (u usage) fitsNodes(b volume.Backend) error {
+	if b == volume.CephFS || !u.shared || u.block {
+		return nil
+	}
+	return fmt.Errorf("access mode %s is served by backend %s for block volumes only, because an RBD image's file system has one writing node: "+
+		"use ReadWriteOnce, ReadOnlyMany with a golden, or a class with backend %s: %w", volume.MultiNodeMultiWriter, b, volume.CephFS, volume.ErrInvalid)
 }
 
 // parseCapability reads one capability.
@@ -70,8 +95,8 @@ func parseCapability(c *csi.VolumeCapability) (u usage, err error) {
 	if err != nil {
 		return u, err
 	}
-	mode, err := parseMode(c.GetAccessMode(), u.block)
-	u.readOnly, u.alone = mode.ReadOnly(), mode.Alone()
+	mode, err := parseMode(c.GetAccessMode())
+	u.readOnly, u.alone, u.shared = mode.ReadOnly(), mode.Alone(), mode == volume.MultiNodeMultiWriter
 	return u, err
 }
 
@@ -94,30 +119,25 @@ func parseMount(m *csi.VolumeCapability_MountVolume) (fsType string, options []s
 }
 
 // parseMode admits the modes that this driver serves and names others.
-func parseMode(a *csi.VolumeCapability_AccessMode, block bool) (volume.AccessMode, error) {
+func parseMode(a *csi.VolumeCapability_AccessMode) (volume.AccessMode, error) {
 	if a == nil {
 		return "", fmt.Errorf("the volume capability has no access mode: %w", volume.ErrInvalid)
 	}
-	m := volume.AccessMode(a.GetMode().String())
-	switch m {
-	case volume.SingleNodeWriter, volume.SingleNodeSingleWriter, volume.SingleNodeMultiWriter,
-		volume.SingleNodeReaderOnly, volume.MultiNodeReaderOnly:
-		return m, nil
-	case volume.MultiNodeMultiWriter:
-		if block {
-			return m, nil
-		}
-		return m, fmt.Errorf("access mode %s is served for block volumes only, because an RBD image's file system has one writing node: "+
-			"use ReadWriteOnce, or ReadOnlyMany with a golden: %w", m, volume.ErrInvalid)
+	served := []string{
+		string(volume.SingleNodeWriter), string(volume.SingleNodeSingleWriter), string(volume.SingleNodeMultiWriter),
+		string(volume.SingleNodeReaderOnly), string(volume.MultiNodeReaderOnly), string(volume.MultiNodeMultiWriter),
 	}
-	return m, fmt.Errorf("access mode %s is not served: use one of %s, %s, %s, %s, %s: %w", m, volume.SingleNodeWriter,
-		volume.SingleNodeSingleWriter, volume.SingleNodeMultiWriter, volume.SingleNodeReaderOnly, volume.MultiNodeReaderOnly, volume.ErrInvalid)
+	name := a.GetMode().String()
+	if slices.Contains(served, name) {
+		return volume.AccessMode(name), nil
+	}
+	return "", fmt.Errorf("access mode %s is not served: use one of %s: %w", name, strings.Join(served, ", "), volume.ErrInvalid)
 }
 
 func checkFsType(fsType string) error {
 	switch fsType {
-	case "", "ext4", "xfs", "erofs":
+	case "", "ext4", "xfs", "erofs", string(volume.CephFS):
 		return nil
 	}
-	return fmt.Errorf("file system %.32q is not served: use ext4, xfs, or erofs for goldens: %w", fsType, volume.ErrInvalid)
+	return fmt.Errorf("file system %.32q is not served: use ext4, xfs, erofs for goldens, or cephfs with its backend: %w", fsType, volume.ErrInvalid)
 }

@@ -22,6 +22,9 @@ func (c *Controller) GetCapacity(ctx context.Context, r *csi.GetCapacityRequest)
 	if err != nil {
 		return nil, err
 	}
+	if err := checkFileSystem(at, params.backend); err != nil {
+		return nil, err
+	}
 	be, err := c.backend(params.backend)
 	if err != nil {
 		return nil, err
@@ -39,12 +42,15 @@ func (c *Controller) GetCapacity(ctx context.Context, r *csi.GetCapacityRequest)
 
 // parseCapacity refuses what CreateVolume would refuse too.
 func parseCapacity(r *csi.GetCapacityRequest) (parameters, error) {
-	if len(r.GetVolumeCapabilities()) > 0 {
-		if _, err := parseCapabilities(r.GetVolumeCapabilities()); err != nil {
-			return parameters{}, err
-		}
+	params, err := parseParameters(r.GetParameters())
+	if err != nil || len(r.GetVolumeCapabilities()) == 0 {
+		return params, err
 	}
-	return parseParameters(r.GetParameters())
+	use, err := parseCapabilities(r.GetVolumeCapabilities())
+	if err != nil {
+		return params, err
+	}
+	return params, use.fits(params.backend)
 }
 
 func (c *Controller) pool(params parameters) (tenant.Place, error) {

@@ -45,7 +45,7 @@ var badCreations = map[string]struct {
 	"unknown mode":         {func(r *csi.CreateVolumeRequest) { r.VolumeCapabilities[0] = mounted(0) }, codes.InvalidArgument, "UNKNOWN"},
 	"a mode of the future": {func(r *csi.CreateVolumeRequest) { r.VolumeCapabilities[0] = mounted(77) }, codes.InvalidArgument, "77"},
 	"one writer of many":   {func(r *csi.CreateVolumeRequest) { r.VolumeCapabilities[0] = mounted(oneOfMany) }, codes.InvalidArgument, "MULTI_NODE_SINGLE_WRITER"},
-	"many writers, mount":  {func(r *csi.CreateVolumeRequest) { r.VolumeCapabilities[0] = mounted(manyWriters) }, codes.InvalidArgument, "MULTI_NODE_MULTI_WRITER is served for block"},
+	"many writers, mount":  {func(r *csi.CreateVolumeRequest) { r.VolumeCapabilities[0] = mounted(manyWriters) }, codes.InvalidArgument, "MULTI_NODE_MULTI_WRITER is served by backend rbd for block"},
 	"block and mount": {func(r *csi.CreateVolumeRequest) {
 		r.VolumeCapabilities = append(r.VolumeCapabilities, block(singleWriter))
 	}, codes.InvalidArgument, "block and for mount"},
@@ -73,7 +73,7 @@ var badCreations = map[string]struct {
 	"endless parameters":   {func(r *csi.CreateVolumeRequest) { r.Parameters["csi.storage.k8s.io/x"] = strings.Repeat("v", 4096) }, codes.InvalidArgument, "limit is 4096"},
 	"bad prefetch":         {func(r *csi.CreateVolumeRequest) { r.Parameters["prefetch"] = "some" }, codes.InvalidArgument, "none or metadata or all"},
 	"bad share":            {func(r *csi.CreateVolumeRequest) { r.Parameters["share"] = "all" }, codes.InvalidArgument, "node or clone"},
-	"bad backend":          {func(r *csi.CreateVolumeRequest) { r.Parameters["backend"] = "nfs" }, codes.InvalidArgument, "use rbd"},
+	"bad backend":          {func(r *csi.CreateVolumeRequest) { r.Parameters["backend"] = "nfs" }, codes.InvalidArgument, "use rbd or cephfs"},
 	"unknown cluster":      {func(r *csi.CreateVolumeRequest) { r.Parameters["cluster"] = "other" }, codes.InvalidArgument, "which has main"},
 	"bad golden":           {func(r *csi.CreateVolumeRequest) { r.Parameters["golden"] = "../m:v1" }, codes.InvalidArgument, "like resnet50:v1"},
 	"golden with NUL":      {func(r *csi.CreateVolumeRequest) { r.Parameters["golden"] = "m\x00:v1" }, codes.InvalidArgument, "like resnet50:v1"},

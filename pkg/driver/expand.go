@@ -34,8 +34,12 @@ func (c *Controller) ControllerExpandVolume(ctx context.Context, r *csi.Controll
 	if err != nil {
 		return nil, err
 	}
-	return &csi.ControllerExpandVolumeResponse{CapacityBytes: v.Capacity, NodeExpansionRequired: !v.ReadOnly}, nil
+	return &csi.ControllerExpandVolumeResponse{CapacityBytes: v.Capacity, NodeExpansionRequired: growsOnNodes(v)}, nil
 }
+
+// growsOnNodes says whether a larger volume has a device and a file system
+// that a node has to make larger, too. A quota has neither.
+func growsOnNodes(v volume.Volume) bool { return !v.ReadOnly && v.ID.Backend == volume.RBD }
 
 func parseExpansion(r *csi.ControllerExpandVolumeRequest) (x expansion, err error) {
 	if x.size, err = parseSize(r.GetCapacityRange()); err != nil {

@@ -115,7 +115,7 @@ func TestListAfterADeletion(t *testing.T) {
 }
 
 func TestListRefuses(t *testing.T) {
-	r := newRig(t)
+	r := newRig(t, rbdOnly)
 	v := r.create(t, blank("one")).GetVolumeId()
 	s := r.snapshot(t, "snap", v).GetSnapshotId()
 	for name, tc := range map[string]struct {

@@ -105,6 +105,9 @@ func parseStage(r *csi.NodeStageVolumeRequest) (st volume.Stage, err error) {
 	if st.ID, err = volume.ParseID(r.GetVolumeId()); err != nil {
 		return st, err
 	}
+	if err = use.fitsNodes(st.ID.Backend); err != nil {
+		return st, err
+	}
 	if st.Credentials, err = parseCredentials(r.GetSecrets(), st.ReadOnly); err != nil {
 		return st, err
 	}
@@ -204,6 +207,9 @@ func parsePublication(r *csi.NodePublishVolumeRequest) (p volume.Publication, er
 	}
 	p.Block, p.ReadOnly, p.Alone = use.block, use.readOnly || r.GetReadonly(), use.alone
 	if p.ID, err = volume.ParseID(r.GetVolumeId()); err != nil {
+		return p, err
+	}
+	if err = use.fitsNodes(p.ID.Backend); err != nil {
 		return p, err
 	}
 	p.Staging, err = parseStaged(r.GetStagingTargetPath(), p.Target)

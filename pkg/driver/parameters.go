@@ -65,7 +65,7 @@ func (p *parameters) set(key, value string) (err error) {
 		err = oneOf(key, value, string(volume.PrefetchNone), string(volume.PrefetchMetadata), string(volume.PrefetchAll))
 	case key == paramBackend:
 		p.backend = volume.Backend(value)
-		err = oneOf(key, value, string(volume.RBD))
+		err = oneOf(key, value, string(volume.RBD), string(volume.CephFS))
 	default:
 		err = unknownParameter(key)
 	}

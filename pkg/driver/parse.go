@@ -122,6 +122,9 @@ func parseCreation(r *csi.CreateVolumeRequest) (c creation, err error) {
 	if c.parameters, err = parseParameters(r.GetParameters()); err != nil {
 		return c, err
 	}
+	if err = use.fits(c.backend); err != nil {
+		return c, err
+	}
 	if err = refuseTopology(r.GetAccessibilityRequirements()); err != nil {
 		return c, err
 	}

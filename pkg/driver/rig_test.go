@@ -20,6 +20,7 @@ import (
 	"k8s.io/klog/v2"
 	"k8s.io/klog/v2/textlogger"
 
+	"github.com/sdp-csi/sdp-csi/pkg/cephfs"
 	"github.com/sdp-csi/sdp-csi/pkg/driver"
 	"github.com/sdp-csi/sdp-csi/pkg/rbd"
 	"github.com/sdp-csi/sdp-csi/pkg/tenant"
@@ -32,6 +33,7 @@ clusters:
 - id: main
   monitors: ["192.0.2.1:3300"]
   pool: rbd
+  fileSystem: cephfs
 tenants:
 - name: acme
   namespaces: [acme-prod, acme-dev]
@@ -53,6 +55,7 @@ type rig struct {
 	csi.ControllerClient
 	csi.NodeClient
 	ceph    *fake.Ceph
+	files   *fake.FileSystem
 	host    *fake.Host
 	policy  atomic.Pointer[tenant.Policy]
 	shelf   shelf
@@ -64,9 +67,13 @@ type rig struct {
 // setup changes how a rig is made.
 type setup func(*driver.ControllerOptions, *driver.NodeOptions)
 
+// rbdOnly makes a driver that does not serve backend cephfs.
+func rbdOnly(co *driver.ControllerOptions, _ *driver.NodeOptions) { delete(co.Backends, volume.CephFS) }
+
 func newRig(t *testing.T, changes ...setup) *rig {
 	t.Helper()
 	r := &rig{ceph: fake.NewCeph(), shelf: shelf{}, metrics: prometheus.NewRegistry(), logs: &journal{}}
+	r.files = fake.NewFileSystem(r.ceph)
 	r.edit(t, "", "")
 	r.host = fake.NewHost(r.ceph)
 	r.ceph.Allow("acme", userKey, "acme", "public")
@@ -92,7 +99,11 @@ func (r *rig) edit(t *testing.T, old, text string) {
 func (r *rig) serve(t *testing.T, changes []setup) {
 	t.Helper()
 	metrics := driver.NewMetrics(r.metrics)
-	co := driver.ControllerOptions{Policy: r.policy.Load, Backends: map[volume.Backend]driver.Backend{volume.RBD: rbd.NewProvisioner(r.ceph, r.shelf)}}
+	inFiles := cephfs.NewProvisioner(r.files, r.shelf, cephfs.Options{})
+	t.Cleanup(inFiles.Close)
+	co := driver.ControllerOptions{Policy: r.policy.Load, Backends: map[volume.Backend]driver.Backend{
+		volume.RBD: rbd.NewProvisioner(r.ceph, r.shelf), volume.CephFS: inFiles,
+	}}
 	no := driver.NodeOptions{ID: "node-1", Policy: r.policy.Load, Stager: rbd.NewStager(r.ceph, r.host, r.host, metrics), Mounter: r.host}
 	for _, change := range changes {
 		change(&co, &no)

@@ -57,7 +57,7 @@ func (u usage) suits(v volume.Volume) error {
 	case u.fsType != "" && u.fsType != v.FsType:
 		return fmt.Errorf("volume %s has an %s file system, not %s: %w", v.ID, v.FsType, u.fsType, volume.ErrInvalid)
 	}
-	return nil
+	return u.fitsNodes(v.ID.Backend)
 }
 
 // suit says which parameter the volume was not made with. A golden counts

@@ -3,6 +3,7 @@ package driver
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/container-storage-interface/spec/lib/go/csi"
 
@@ -25,6 +26,8 @@ func (c *Controller) CreateVolume(ctx context.Context, r *csi.CreateVolumeReques
 	if err != nil {
 		return nil, err
 	}
+	// An operation goes on without its caller, but it should know of it.
+	want.spec.AnswerBy, _ = ctx.Deadline()
 	id := at.VolumeID(want.backend, want.spec.Name)
 	v, err := call(ctx, c.busy, id.String(), func(ctx context.Context) (volume.Volume, error) {
 		return be.Create(ctx, at, golden, id, want.spec)
@@ -44,6 +47,9 @@ func (c *Controller) admit(want *creation) (at, golden tenant.Place, err error) 
 	if at, err = c.place(policy, want.namespace, want.cluster); err != nil {
 		return at, golden, err
 	}
+	if err = checkFileSystem(at, want.backend); err != nil {
+		return at, golden, err
+	}
 	source := &want.spec.Source
 	switch {
 	case source.IsGolden():
@@ -55,6 +61,15 @@ func (c *Controller) admit(want *creation) (at, golden tenant.Place, err error) 
 		_, err = policy.Source(at, volume.ID(source.Snapshot))
 	}
 	return at, golden, err
+}
+
+// checkFileSystem says what to write where the policy's cluster lacks what the
+// backend needs.
+func checkFileSystem(at tenant.Place, b volume.Backend) error {
+	if b != volume.CephFS || at.Cluster().FileSystem != "" {
+		return nil
+	}
+	return fmt.Errorf("cluster %s has no file system in the policy file: write «fileSystem: NAME» in its row, or use backend %s: %w", at.Cluster().ID, volume.RBD, volume.ErrInvalid)
 }
 
 func (c *Controller) place(policy *tenant.Policy, namespace, cluster string) (tenant.Place, error) {

@@ -35,7 +35,7 @@ var badIDs = map[string]struct {
 
 // Every verb that looks for a volume answers bad IDs alike.
 func TestVolumeIDs(t *testing.T) {
-	r := newRig(t)
+	r := newRig(t, rbdOnly)
 	size := &csi.CapacityRange{RequiredBytes: mib}
 	verbs := map[string]func(id string) error{
 		"ControllerGetVolume": func(id string) error {
@@ -80,7 +80,7 @@ func TestVolumeIDs(t *testing.T) {
 // Deleting what is not ours, or not there, is success; what might be there
 // but cannot be reached is not.
 func TestDeleteVolumeIDs(t *testing.T) {
-	r := newRig(t)
+	r := newRig(t, rbdOnly)
 	want := map[string]codes.Code{
 		"none": codes.InvalidArgument, "no such cluster": codes.FailedPrecondition, "backend not here": codes.FailedPrecondition,
 	}

@@ -156,6 +156,9 @@ type Spec struct {
 	Share    Share
 	Prefetch Prefetch
 	Source   Source
+	// AnswerBy is when the caller ends to wait; zero: it did not say. Making
+	// the volume may take longer: then the answer is how far that is.
+	AnswerBy time.Time
 }
 
 // Volume is what exists, as its record tells.

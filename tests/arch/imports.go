@@ -28,7 +28,7 @@ func layers() []layer {
 		{dir: "pkg/rbd", may: low, tests: []string{"tests/fake", "tests/realceph", "pkg/ceph", "pkg/golden"}},
 		{dir: "pkg/cephfs", may: low, tests: []string{"tests/fake", "tests/realceph", "pkg/ceph", "pkg/golden"}},
 		{dir: "pkg/ceph", may: append([]string{"pkg/golden", "pkg/rbd", "pkg/cephfs"}, low...), tests: []string{"tests/realceph"}},
-		{dir: "pkg/driver", may: []string{"pkg/volume", "pkg/tenant"}, tests: []string{"tests/fake", "pkg/rbd"}},
+		{dir: "pkg/driver", may: []string{"pkg/volume", "pkg/tenant"}, tests: []string{"tests/fake", "pkg/rbd", "pkg/cephfs"}},
 		// A server of one image: it has no business with CSI or tenants.
 		{dir: "cmd/sdp-export", may: []string{"pkg/volume", "pkg/rbd", "pkg/ceph"}},
 		// The operator's program has no business with CSI. It reads the mount table.
