@@ -15,6 +15,9 @@ var _ golden.CloneLister = (*Cluster)(nil)
 
 // Clones implements golden.CloneLister.
 func (c *Cluster) Clones(ctx context.Context, at tenant.Place, g volume.Golden) ([]tenant.Clone, error) {
+	if g.Backend() == volume.CephFS {
+		return NewFileSystem(c).referrers(ctx, at, g)
+	}
 	var children []librbd.ImageSpec
 	err := c.openReadOnly(ctx, at, g.Ref.Image(), func(i *librbd.Image) (err error) {
 		if err := i.SetSnapshot(volume.SealedSnapshot); err != nil {

@@ -10,6 +10,9 @@ import (
 	"github.com/sdp-csi/sdp-csi/pkg/volume"
 )
 
+// volumePrefix begins the names of volumes' records.
+const volumePrefix = "vol."
+
 // HasVolumes says whether any tenant has a volume in the pool that a place of
 // no tenant stands for.
 func (c *Cluster) HasVolumes(ctx context.Context, pool tenant.Place) (found bool, err error) {
@@ -40,6 +43,11 @@ func (c *connection) hasVolumes(pool, namespace string) (bool, error) {
 	if err != nil {
 		return false, fmt.Errorf("namespace %s: %w: %w", namespace, err, volume.ErrUnavailable)
 	}
-	names, err := listKeys(ioctx, indexObject, "vol.", "", 1)
-	return len(names) > 0, classify(absentIsDone(err))
+	for _, prefix := range [...]string{volumePrefix, filesPrefix + volumePrefix} {
+		names, err := listKeys(ioctx, indexObject, prefix, "", 1)
+		if len(names) > 0 || absentIsDone(err) != nil {
+			return len(names) > 0, classify(err)
+		}
+	}
+	return false, nil
 }

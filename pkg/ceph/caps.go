@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/sdp-csi/sdp-csi/pkg/tenant"
+	"github.com/sdp-csi/sdp-csi/pkg/volume"
 )
 
 // caps are a user's capabilities in Ceph's words.
@@ -55,7 +56,9 @@ func capsOf(a tenant.Access, n names) caps {
 		grants = append(grants, leaseGrant(n, a.At.Namespace(), ""))
 	}
 	for _, g := range a.Goldens {
-		grants = append(grants, oneImage(g, n, a.Role == "")...)
+		if g.Backend != volume.CephFS {
+			grants = append(grants, oneImage(g, n, a.Role == "")...)
+		}
 	}
 	grants = append(grants, c.addFiles(a, n)...)
 	c.osd = strings.Join(unique(grants), ", ")

@@ -16,7 +16,7 @@ import (
 // FileSystem is a Cluster whose volumes and goldens are subvolumes of the
 // CephFS file system of the policy's row. It implements cephfs.Cluster,
 // golden.Store and golden.Trees. Its records lie in the tenant's namespace of
-// the pool, with a prefix of their own.
+// the pool, with a prefix of their own but for goldens.
 type FileSystem struct{ *Cluster }
 
 var (
@@ -28,37 +28,49 @@ var (
 // NewFileSystem returns the file systems of the same clusters.
 func NewFileSystem(c *Cluster) FileSystem { return FileSystem{c} }
 
-// filesPrefix is what this backend's records have before their names.
+// filesPrefix is what this backend's records have before their names: those of
+// volumes and snapshots. A tenant's goldens have names in common with the other
+// backend's, so that one name is one golden.
 const filesPrefix = "fs."
+
+// goldenPrefix begins the names of goldens' records.
+const goldenPrefix = "golden."
+
+func recordName(name string) string {
+	if strings.HasPrefix(name, goldenPrefix) {
+		return name
+	}
+	return filesPrefix + name
+}
 
 // CreateRecord implements cephfs.Records.
 func (f FileSystem) CreateRecord(ctx context.Context, at tenant.Place, name string, data []byte) error {
-	return f.Cluster.CreateRecord(ctx, at, filesPrefix+name, data)
+	return f.Cluster.CreateRecord(ctx, at, recordName(name), data)
 }
 
 // ReadRecord implements cephfs.Records.
 func (f FileSystem) ReadRecord(ctx context.Context, at tenant.Place, name string) ([]byte, error) {
-	return f.Cluster.ReadRecord(ctx, at, filesPrefix+name)
+	return f.Cluster.ReadRecord(ctx, at, recordName(name))
 }
 
 // UpdateRecord implements golden.Records.
 func (f FileSystem) UpdateRecord(ctx context.Context, at tenant.Place, name string, data []byte) error {
-	return f.Cluster.UpdateRecord(ctx, at, filesPrefix+name, data)
+	return f.Cluster.UpdateRecord(ctx, at, recordName(name), data)
 }
 
 // SwapRecord implements cephfs.Records.
 func (f FileSystem) SwapRecord(ctx context.Context, at tenant.Place, name string, old, data []byte) error {
-	return f.Cluster.SwapRecord(ctx, at, filesPrefix+name, old, data)
+	return f.Cluster.SwapRecord(ctx, at, recordName(name), old, data)
 }
 
 // RemoveRecord implements cephfs.Records.
 func (f FileSystem) RemoveRecord(ctx context.Context, at tenant.Place, name string) error {
-	return f.Cluster.RemoveRecord(ctx, at, filesPrefix+name)
+	return f.Cluster.RemoveRecord(ctx, at, recordName(name))
 }
 
 // ListRecords implements cephfs.Records.
 func (f FileSystem) ListRecords(ctx context.Context, at tenant.Place, prefix, after string, limit int) ([]string, error) {
-	names, err := f.Cluster.ListRecords(ctx, at, filesPrefix+prefix, filesPrefix+after, limit)
+	names, err := f.Cluster.ListRecords(ctx, at, recordName(prefix), recordName(after), limit)
 	for i, name := range names {
 		names[i] = strings.TrimPrefix(name, filesPrefix)
 	}
@@ -67,7 +79,7 @@ func (f FileSystem) ListRecords(ctx context.Context, at tenant.Place, prefix, af
 
 // LockRecord implements golden.Store.
 func (f FileSystem) LockRecord(ctx context.Context, at tenant.Place, name string) (unlock func(), err error) {
-	return f.Cluster.LockRecord(ctx, at, filesPrefix+name)
+	return f.Cluster.LockRecord(ctx, at, recordName(name))
 }
 
 // Free implements cephfs.Cluster.

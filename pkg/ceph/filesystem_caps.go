@@ -2,8 +2,11 @@ package ceph
 
 import (
 	"fmt"
+	"strings"
 
+	"github.com/sdp-csi/sdp-csi/pkg/cephfs"
 	"github.com/sdp-csi/sdp-csi/pkg/tenant"
+	"github.com/sdp-csi/sdp-csi/pkg/volume"
 )
 
 // monFiles is what a client of a file system needs of the monitors besides:
@@ -28,15 +31,46 @@ func (c caps) pairs() []string {
 // which the tenant's writer can read.
 func (c *caps) addFiles(a tenant.Access, n names) (grants []string) {
 	fs := a.At.Cluster().FileSystem
-	if fs == "" || a.Role == "" {
+	if fs == "" {
 		return nil
 	}
-	c.mon += monFiles
-	c.mds = fmt.Sprintf("allow r fsname=%s path=/volumes/%s", fs, a.At.Tenant())
-	// All subvolumes of the tenant, whose name has no dot itself.
-	grants = append(grants, fmt.Sprintf(`allow r namespace="%s%s.*" tag cephfs data=%s`, isolated, a.At.Tenant(), fs))
+	var paths []string
+	if a.Role != "" {
+		paths = append(paths, readPath(fs, groupPath(a.At.Tenant())))
+		// All subvolumes of the tenant, whose name has no dot itself.
+		grants = append(grants, readSpace(fs, a.At.Tenant()+".*"))
+	}
 	if a.Role == tenant.Writer {
 		grants = append(grants, fmt.Sprintf("allow r pool=%s namespace=%s", n.pool, keysSpace(a.At.Tenant())))
 	}
+	for _, g := range a.Goldens {
+		if g.Backend != volume.CephFS {
+			continue
+		}
+		paths = append(paths, readPath(fs, cephfs.Root(g.Place.Tenant(), g.Name)))
+		grants = append(grants, readSpace(fs, subvolume(g.Place.Tenant(), g.Name)))
+		if a.Role == "" {
+			grants = append(grants, leaseGrant(n, g.Place.Namespace(), g.ImageID+"."))
+		}
+	}
+	if len(paths) > 0 {
+		c.mon += monFiles
+		c.mds = strings.Join(paths, ", ")
+	}
 	return grants
+}
+
+// groupPath is the directory of a tenant's subvolumes.
+func groupPath(tenant string) string { return "/volumes/" + tenant }
+
+// readPath grants a directory and what is below. Ceph compares whole names, so
+// a golden's v1 is no v10.
+func readPath(fs, path string) string { return fmt.Sprintf("allow r fsname=%s path=%s", fs, path) }
+
+// readSpace grants the data of a subvolume in whatever pool: a path alone would
+// not do, for the OSDs know of no paths, nor would the file system's pool, in
+// which all tenants' data are. Nothing in it has an object class. Ceph takes a
+// name as it is but for a star at its end.
+func readSpace(fs, name string) string {
+	return fmt.Sprintf("allow r namespace=\"%s%s\" tag cephfs data=%s", isolated, name, fs)
 }

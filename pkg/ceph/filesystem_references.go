@@ -3,6 +3,8 @@ package ceph
 import (
 	"context"
 	"fmt"
+	"math"
+	"strings"
 	"syscall"
 
 	"github.com/ceph/go-ceph/rados"
@@ -82,6 +84,22 @@ func (f FileSystem) references(ctx context.Context, at tenant.Place, to cephfs.S
 		return absentIsDone(err)
 	})
 	return users, err
+}
+
+// referrers returns whose volumes and snapshots refer to a golden. A reference
+// is called <tenant>/<record>.
+func (f FileSystem) referrers(ctx context.Context, at tenant.Place, g volume.Golden) ([]tenant.Clone, error) {
+	to := cephfs.Snapshot{Tenant: at.Tenant(), Subvolume: g.Ref.Image(), Name: volume.SealedSnapshot}
+	users, err := f.references(ctx, at, to, math.MaxInt)
+	if err != nil {
+		return nil, about("list the references to", at, referencesOf(to), err)
+	}
+	clones := make([]tenant.Clone, len(users))
+	for i, user := range users {
+		owner, record, _ := strings.Cut(user, "/")
+		clones[i] = tenant.Clone{Tenant: owner, Image: recordName(record)}
+	}
+	return clones, nil
 }
 
 // closeReferences lets nobody add a reference any more, or wraps

@@ -40,7 +40,8 @@ func (l *Library) retire(ctx context.Context, at tenant.Place, ref volume.Golden
 // keeps the name from being used again; of an import that did not end nothing
 // is left, its name was never used. A golden that has clones wraps
 // volume.ErrInUse. To delete a deleted one is success, and a deletion that was
-// interrupted is finished by the next, or by Purge.
+// interrupted is finished by the next, or by Purge. One of another backend
+// wraps volume.ErrInvalid: its image is not to be found here.
 func (l *Library) Delete(ctx context.Context, at tenant.Place, ref volume.GoldenRef) error {
 	unlock, err := l.lock(ctx, at, ref)
 	if err != nil {
@@ -51,11 +52,13 @@ func (l *Library) Delete(ctx context.Context, at tenant.Place, ref volume.Golden
 	if err != nil {
 		return err
 	}
-	switch rec.State {
-	case volume.GoldenCreating:
-		return l.abandon(ctx, at, ref)
-	case volume.GoldenDeleted:
+	switch {
+	case rec.State == volume.GoldenDeleted:
 		return nil
+	case rec.backend() != l.backend:
+		return fmt.Errorf("golden %s is in backend %s: it cannot be deleted from backend %s: %w", ref, rec.backend(), l.backend, volume.ErrInvalid)
+	case rec.State == volume.GoldenCreating:
+		return l.abandon(ctx, at, ref)
 	}
 	return l.remove(ctx, at, ref, rec)
 }

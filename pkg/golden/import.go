@@ -78,6 +78,9 @@ func (l *Library) importable(ctx context.Context, at tenant.Place, ref volume.Go
 	if rec.State == volume.GoldenRetired || rec.State == volume.GoldenDeleted {
 		return record{}, fmt.Errorf("golden %s is %s and its name is never used again: choose another version: %w", ref, rec.State, volume.ErrConflict)
 	}
+	if rec.backend() != l.backend {
+		return record{}, fmt.Errorf("golden %s is in backend %s, whole or begun: choose another version, or delete it if it was never sealed: %w", ref, rec.backend(), volume.ErrConflict)
+	}
 	return rec, nil
 }
 

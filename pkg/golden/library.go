@@ -24,9 +24,11 @@ type Options struct {
 	Now func() time.Time
 }
 
-// Library keeps the goldens of all tenants. Safe for concurrent use.
+// Library keeps the goldens of all tenants that are in one backend. It knows
+// of those in others, whose names are taken. Safe for concurrent use.
 type Library struct {
 	store    Store
+	backend  volume.Backend
 	inFlight int
 	grace    time.Duration
 	now      func() time.Time
@@ -34,7 +36,10 @@ type Library struct {
 
 // NewLibrary returns the library of what store holds.
 func NewLibrary(store Store, o Options) *Library {
-	l := &Library{store: store, inFlight: o.InFlight, grace: o.Grace, now: o.Now}
+	l := &Library{store: store, backend: volume.RBD, inFlight: o.InFlight, grace: o.Grace, now: o.Now}
+	if _, ok := store.(Trees); ok {
+		l.backend = volume.CephFS
+	}
 	if l.inFlight <= 0 {
 		l.inFlight = 8
 	}
@@ -44,11 +49,15 @@ func NewLibrary(store Store, o Options) *Library {
 	return l
 }
 
-// Resolve implements rbd.Goldens. It costs one read of a record.
+// Resolve implements rbd.Goldens. It costs one read of a record. A golden of
+// another backend wraps volume.ErrInvalid.
 func (l *Library) Resolve(ctx context.Context, at tenant.Place, ref volume.GoldenRef) (volume.Golden, error) {
 	g, err := l.Get(ctx, at, ref)
 	if err != nil {
 		return volume.Golden{}, err
+	}
+	if other := g.Backend(); other != l.backend {
+		return volume.Golden{}, fmt.Errorf("golden %s is in backend %s: use a class with backend %[2]s: %w", g.Ref, other, volume.ErrInvalid)
 	}
 	switch g.State {
 	case volume.GoldenReady:

@@ -56,7 +56,8 @@ func (l *Library) refuseRead(ctx context.Context, at tenant.Place, ref volume.Go
 	return nil
 }
 
-// Purge goes on with the deletions of a place that had to wait.
+// Purge goes on with the deletions of a place that had to wait, those of the
+// library's backend.
 func (l *Library) Purge(ctx context.Context, at tenant.Place) error {
 	var failed []error
 	for after := ""; ; {
@@ -88,7 +89,7 @@ func (l *Library) purge(ctx context.Context, at tenant.Place, name string) error
 		return err
 	}
 	rec, err := decode(name, data)
-	if err != nil || rec.State != volume.GoldenRetired || rec.Leaving.IsZero() {
+	if err != nil || rec.State != volume.GoldenRetired || rec.Leaving.IsZero() || rec.backend() != l.backend {
 		return err
 	}
 	ref, err := volume.ParseGoldenRef(rec.Golden)

@@ -21,8 +21,8 @@ const recordVersion = 1
 type record struct {
 	Version    int                `json:"v"`
 	State      volume.GoldenState `json:"state"`
-	Golden     string             `json:"golden"` // name:version
-	FsType     string             `json:"fsType,omitempty"`
+	Golden     string             `json:"golden"`           // name:version
+	FsType     string             `json:"fsType,omitempty"` // and with it the backend
 	Size       int64              `json:"size,omitempty"`
 	DataBytes  int64              `json:"dataBytes,omitempty"`
 	Digest     string             `json:"digest,omitempty"`
@@ -57,6 +57,9 @@ func decode(name string, data []byte) (record, error) {
 	}
 	return r, nil
 }
+
+// backend returns the storage that has the golden.
+func (r record) backend() volume.Backend { return volume.Golden{FsType: r.FsType}.Backend() }
 
 // golden returns what the record says, for callers.
 func (r record) golden(at tenant.Place) (volume.Golden, error) {

@@ -10,7 +10,8 @@ import (
 
 // Store is Ceph as goldens need it. pkg/ceph implements it on a real Ceph,
 // tests/fake in memory. The contracts of errors, time and concurrency are
-// those of rbd.Cluster.
+// those of rbd.Cluster. There is one for each backend; their records of
+// goldens, and the locks on those, are the same.
 type Store interface {
 	Records
 	Images

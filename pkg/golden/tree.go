@@ -34,9 +34,6 @@ type Directory interface {
 	io.Closer
 }
 
-// FilesType is the file system of goldens that are directories of files.
-const FilesType = "cephfs"
-
 // ImportFiles is Import into a store whose images are directories. The
 // content's digest is taken over a canonical walk: of each name, in byte
 // order, its path, kind, owner, permissions and size, a link's target and a
@@ -81,9 +78,9 @@ type filesImport struct {
 // compare says whether the golden that is there has the same content.
 func (f *filesImport) compare(ctx context.Context, rec record) error {
 	digest, err := f.walk(ctx, nil)
-	if err == nil && (digest != rec.Digest || rec.FsType != FilesType) {
+	if err == nil && (digest != rec.Digest || rec.FsType != volume.FilesType) {
 		err = fmt.Errorf("it is there already with other content (%s, %s; this would be %s, %s): choose another version: %w",
-			rec.FsType, rec.Digest, FilesType, digest, volume.ErrConflict)
+			rec.FsType, rec.Digest, volume.FilesType, digest, volume.ErrConflict)
 	}
 	return err
 }
@@ -92,7 +89,7 @@ func (f *filesImport) compare(ctx context.Context, rec record) error {
 func (f *filesImport) make(ctx context.Context, to Trees, old record, note string) (record, error) {
 	rec := record{
 		Version: recordVersion, State: volume.GoldenCreating, Golden: f.ref.Name + ":" + f.ref.Version,
-		FsType: FilesType, Size: max(roundUp(f.tree.Bytes()), volume.MinSize), DataBytes: f.tree.Bytes(), Source: note,
+		FsType: volume.FilesType, Size: max(roundUp(f.tree.Bytes()), volume.MinSize), DataBytes: f.tree.Bytes(), Source: note,
 		Created: f.now().UTC().Truncate(time.Second), Attempt: rand.Text(),
 	}
 	if err := f.begin(ctx, old, rec); err != nil {

@@ -59,9 +59,10 @@ type Access struct {
 	Goldens []SharedImage // in a fixed order
 }
 
-// SharedImage is a golden's image that a user may read.
+// SharedImage is a golden's image, or its subvolume, that a user may read.
 type SharedImage struct {
 	Place   Place
+	Backend volume.Backend
 	Name    string // of the image
 	ImageID string
 }
@@ -71,15 +72,16 @@ type Catalog interface {
 	// Goldens returns the goldens of a place whose image can be read: those
 	// that are ready or retired.
 	Goldens(ctx context.Context, at Place) ([]volume.Golden, error)
-	// Clones returns which tenants' images hang on a golden. Images in the
-	// trash or set aside count too.
+	// Clones returns which tenants' images, or volumes and snapshots without
+	// an image, hang on a golden. Images in the trash or set aside count too.
 	Clones(ctx context.Context, at Place, g volume.Golden) ([]Clone, error)
 	// Holds names what the place still holds of a tenant's own: a volume, a
 	// snapshot, a golden. Empty: nothing.
 	Holds(ctx context.Context, at Place) (string, error)
 }
 
-// Clone is an image of a tenant that hangs on a golden.
+// Clone is an image of a tenant that hangs on a golden, or what refers to it
+// without an image.
 type Clone struct {
 	Tenant string
 	Image  string

@@ -118,7 +118,7 @@ func (g shared) hasCloneOf(tenant string) bool {
 }
 
 func (g shared) image() SharedImage {
-	return SharedImage{Place: g.place, Name: g.golden.Ref.Image(), ImageID: g.golden.ImageID}
+	return SharedImage{Place: g.place, Backend: g.golden.Backend(), Name: g.golden.Ref.Image(), ImageID: g.golden.ImageID}
 }
 
 // reader is the golden's reader, without a generation.

@@ -81,16 +81,29 @@ const (
 // SealedSnapshot is the name of the snapshot that seals a golden.
 const SealedSnapshot = "sealed"
 
+// FilesType is the file system of goldens that are files in CephFS and no
+// image.
+const FilesType = "cephfs"
+
 // Golden is a sealed data set as its record tells.
 type Golden struct {
 	Ref        GoldenRef // with its tenant
 	State      GoldenState
-	FsType     string // erofs or ext4
+	FsType     string // erofs, ext4, or FilesType
 	Size       int64  // bytes of the image
 	DataBytes  int64  // bytes of the file system in it
 	Digest     string // sha256:<hex> of the first DataBytes bytes
-	ImageID    string // Ceph's id of the image
+	ImageID    string // Ceph's id of the image, or the directory of the files
 	SnapshotID uint64 // Ceph's id of the snapshot `sealed`
 	Source     string // what it was made of, in words for people
 	Created    time.Time
+}
+
+// Backend returns the storage that has the golden. A tenant's goldens have
+// their names in common, so a name:version is in one backend only.
+func (g Golden) Backend() Backend {
+	if g.FsType == FilesType {
+		return CephFS
+	}
+	return RBD
 }
