@@ -18,6 +18,7 @@ DIR ?=
 demo_flags = $(if $(KEEP),-keep) $(if $(SIZE),-size=$(SIZE)) $(if $(DIR),-dir=$(DIR))
 
 # make image BASE=debian:13-slim IMAGE=registry.example/sdp-csi TAG=v1
+# make image BASE=localhost/sdp-base:12   (no registry in reach)
 BASE ?= debian:12-slim
 IMAGE ?= sdp-csi
 TAG ?= dev
