@@ -48,7 +48,7 @@ func letGo() {
 	}
 	for row := range strings.Lines(string(table)) {
 		fields := strings.Fields(row)
-		if strings.HasPrefix(fields[0], "/dev/loop") || strings.HasPrefix(fields[2], "fuse.") || (fields[2] == "overlay" && fields[1] != "/") {
+		if strings.HasPrefix(fields[0], "/dev/loop") || fields[2] == "fuse" || strings.HasPrefix(fields[2], "fuse.") || (fields[2] == "overlay" && fields[1] != "/") {
 			// One below another is gone with it: an error says nothing.
 			_ = unix.Unmount(fields[1], unix.MNT_DETACH)
 		}
@@ -185,6 +185,7 @@ func golden(t testing.TB, files map[string][]byte) *loop {
 	needRoot(t)
 	dir := t.TempDir()
 	for name, data := range files {
+		must(t, os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o755))
 		must(t, os.WriteFile(filepath.Join(dir, name), data, 0o644))
 	}
 	image := filepath.Join(t.TempDir(), "golden.img")

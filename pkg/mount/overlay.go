@@ -15,7 +15,7 @@ import (
 
 const overlay = volume.OverlayType
 
-// Overlay shows the directory o.Lower at o.Path, read-only, as a mount with a
+// Overlay shows the directory o.Inside of the mount o.Lower at o.Path, read-only, as a mount with a
 // device number of its own. The data are the lower's, and so is the page
 // cache.
 //
@@ -43,7 +43,7 @@ func (h *Host) Overlay(ctx context.Context, o volume.Overlay, options []string) 
 		switch {
 		case err != nil:
 			return err
-		case found && r.fsType == overlay && r.source == o.Shows && lowerOf(r.options) == o.Lower:
+		case found && r.fsType == overlay && r.source == o.Shows && lowerOf(r.options) == shownBy(o):
 			return nil
 		case found:
 			return conflict(o.Path, r)
@@ -74,12 +74,15 @@ func attachOverlay(e entry, o volume.Overlay, s settings) error {
 	if len(names) > 0 {
 		return fmt.Errorf("%s has content of its own and cannot be a layer: %w", e.path, volume.ErrInUse)
 	}
-	options := lowerOption + escapeLayer(o.Lower) + ":" + escapeLayer(e.path)
+	options := lowerOption + escapeLayer(shownBy(o)) + ":" + escapeLayer(e.path)
 	if err := unix.Mount(o.Shows, procPath(target), overlay, legacyFlags(s.attrs), options); err != nil {
-		return mountError("an overlay of "+o.Lower, e.path, err)
+		return mountError("an overlay of "+shownBy(o), e.path, err)
 	}
 	return nil
 }
+
+// shownBy is the first layer of an overlay.
+func shownBy(o volume.Overlay) string { return filepath.Join(o.Lower, o.Inside) }
 
 const lowerOption = "lowerdir="
 
@@ -88,9 +91,9 @@ func escapeLayer(path string) string {
 	return strings.NewReplacer(`\`, `\\`, ":", `\:`, ",", `\,`).Replace(path)
 }
 
-// Overlays returns the overlays of directories in dir, where they are mounted
-// and where they are bound. Such a directory itself need not be mounted any
-// more; its device can be taken away when it has none.
+// Overlays returns the overlays of what is mounted on directories in dir, where
+// they are mounted and where they are bound. Such a directory itself need not be
+// mounted any more; its device can be taken away when it has none.
 func (h *Host) Overlays(_ context.Context, dir string) ([]volume.Overlay, error) {
 	rows, err := readTable()
 	if err != nil {
@@ -101,11 +104,18 @@ func (h *Host) Overlays(_ context.Context, dir string) ([]volume.Overlay, error)
 		if r.fsType != overlay {
 			continue
 		}
-		if lower := lowerOf(r.options); filepath.Dir(lower) == dir {
-			all = append(all, volume.Overlay{Path: r.path, Lower: lower, Shows: r.source})
+		if name, inside, below := splitBelow(dir, lowerOf(r.options)); below {
+			all = append(all, volume.Overlay{Path: r.path, Lower: filepath.Join(dir, name), Inside: inside, Shows: r.source})
 		}
 	}
 	return all, nil
+}
+
+// splitBelow parts a path below dir into the name in dir and what is inside it.
+func splitBelow(dir, path string) (name, inside string, below bool) {
+	rest, below := strings.CutPrefix(path, dir+"/")
+	name, inside, _ = strings.Cut(rest, "/")
+	return name, inside, below && name != ""
 }
 
 // lowerOf returns an overlay's first layer. The table has the option as it was

@@ -24,13 +24,13 @@ func over(lower, path string) volume.Overlay {
 	return volume.Overlay{Path: path, Lower: lower, Shows: "v"}
 }
 
-// overlaid returns where overlays of lower are.
+// overlaid returns where overlays of all of lower are.
 func (h *Host) overlaid(t *testing.T, lower string) (paths []string) {
 	t.Helper()
 	all, err := h.Overlays(t.Context(), filepath.Dir(lower))
 	must(t, err)
 	for _, o := range all {
-		if o.Lower == lower && o.Shows == "v" {
+		if o.Lower == lower && o.Inside == "" && o.Shows == "v" {
 			paths = append(paths, o.Path)
 		}
 	}
@@ -126,6 +126,26 @@ func TestOverlaysAreFoundByTheirLower(t *testing.T) {
 		if !slices.Equal(have, want) {
 			t.Errorf("overlays of %q: %q, want %q", lower, have, want)
 		}
+	}
+}
+
+// A directory of a mount is shown without what is above it, and is found by the
+// mount's name.
+func TestOverlayOfADirectory(t *testing.T) {
+	w := newWorld(t)
+	g := golden(t, map[string][]byte{"f": []byte("outside"), "a/b/f": []byte("inside")})
+	lower := w.dir + "/whole"
+	must(t, w.Mount(t.Context(), g.path, lower, erofs, true, nil))
+	o := volume.Overlay{Path: w.dir + "/part", Lower: lower, Inside: "a/b", Shows: "v"}
+	for range 2 {
+		must(t, w.Overlay(t.Context(), o, nil))
+	}
+	wantFile(t, o.Path+"/f", []byte("inside"))
+	wants(t, w.Overlay(t.Context(), over(lower, o.Path), nil), volume.ErrConflict)
+	all, err := w.Overlays(t.Context(), w.dir)
+	must(t, err)
+	if !slices.Contains(all, o) {
+		t.Errorf("the overlays are %v", all)
 	}
 }
 

@@ -3,6 +3,7 @@ package rbd
 import (
 	"context"
 
+	"github.com/sdp-csi/sdp-csi/pkg/sharing"
 	"github.com/sdp-csi/sdp-csi/pkg/volume"
 )
 
@@ -11,8 +12,7 @@ import (
 // serialised by the caller.
 type Host interface {
 	Mounts
-	Overlays
-	PageCache
+	sharing.Host
 }
 
 // Mounts are the devices' mounts.
@@ -50,25 +50,6 @@ type Mounts interface {
 	IsClean(ctx context.Context, device, path, fsType string) (bool, error)
 	// Unpublish is Unmount, and removes the directory as well.
 	Unpublish(ctx context.Context, path string) error
-}
-
-// Overlays show one mount at several paths.
-type Overlays interface {
-	// Overlay shows o.Lower, a mount, at o.Path, a directory that it makes.
-	// There already in the same way is success; anything else there wraps
-	// volume.ErrConflict. options are the class's, as for Mount.
-	Overlay(ctx context.Context, o volume.Overlay, options []string) error
-	// Overlays returns the overlays of directories in dir, at every path
-	// where they are mounted or bound.
-	Overlays(ctx context.Context, dir string) ([]volume.Overlay, error)
-}
-
-// PageCache is what the node has read already.
-type PageCache interface {
-	// Prefetch reads the files below dir, their beginnings or all of them,
-	// and tells read how many bytes more it has read. It ends early without
-	// an error when memory gets short.
-	Prefetch(ctx context.Context, dir string, whole bool, read func(bytes int64)) error
 }
 
 // Mount is one row of the mount table.

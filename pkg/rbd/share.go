@@ -6,73 +6,34 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"path/filepath"
-	"time"
 
-	"golang.org/x/sync/singleflight"
 	"k8s.io/klog/v2"
 
+	"github.com/sdp-csi/sdp-csi/pkg/sharing"
 	"github.com/sdp-csi/sdp-csi/pkg/tenant"
 	"github.com/sdp-csi/sdp-csi/pkg/volume"
 )
 
-// Sharing says how a node shares goldens. A zero field means its default.
-type Sharing struct {
-	// StateDir has the goldens' mounts (/run/sdp-csi). It must be the same one
-	// each time the driver starts.
-	StateDir string
-	// Node names this node in leases. Without one it takes none.
-	Node string
-	// Linger is how long a golden stays mapped after its last volume.
-	Linger time.Duration
-	// PrefetchLimit bounds the bytes of the goldens that are read ahead of
-	// their use; without one nothing is.
-	PrefetchLimit int64
-	// Observe is told what prefetching reads.
-	Observe func(tenant string, bytes int64)
-}
-
-// sharing is a stager's part that maps goldens once for all their volumes. Its
-// state is in the mount table and in what the mapper finds: a volume's overlay
-// names the golden's mount as its lower, and the volume as what it shows. What
-// is here is only what is going on, and since when nobody uses what is mapped.
-type sharing struct {
-	Sharing
-	holds      holds              // by key or, for volumes' own, by names
-	flights    singleflight.Group // by key: see mapped
-	idle       idle
-	owed       owed
-	leases     leases
-	prefetches prefetches
-}
-
-func newSharing(o Sharing) *sharing {
-	if o.StateDir == "" {
-		o.StateDir = "/run/sdp-csi"
-	}
-	if o.Observe == nil {
-		o.Observe = func(string, int64) {}
-	}
-	return &sharing{Sharing: o}
-}
+// Sharing says how a node shares goldens.
+type Sharing = sharing.Options
 
 // Share returns a stager that shares goldens as o says.
 func (s *Stager) Share(o Sharing) *Stager {
-	return &Stager{reader: s.reader, mapper: s.mapper, host: s.host, steps: s.steps, sharing: newSharing(o)}
+	sharer := &Stager{reader: s.reader, mapper: s.mapper, host: s.host, steps: s.steps, leases: &leases{}}
+	o = o.WithDefaults()
+	sharer.goldens = sharing.NewNode[Mapping](o, o.Dir("golden"), backend{sharer}, s.host, s.steps)
+	return sharer
 }
 
-// dir is where goldens are mounted.
-func (s *sharing) dir() string { return filepath.Join(s.StateDir, "golden") }
-
-// path is where the golden of a mapping is mounted.
-func (s *sharing) path(m Mapping) string { return filepath.Join(s.dir(), m.key()) }
-
-// key tells a mapped snapshot from every other one that there ever was: names
+// Key tells a mapped snapshot from every other one that there ever was: names
 // can be used again, these cannot.
-func (m Mapping) key() string {
+func (m Mapping) Key() string {
 	sum := sha256.Sum256(fmt.Appendf(nil, "%s\x00%d\x00%s\x00%s\x00%d", m.FSID, m.PoolID, m.Namespace, m.ImageID, m.SnapshotID))
 	return hex.EncodeToString(sum[:12])
 }
+
+// String names the image for people.
+func (m Mapping) String() string { return m.Namespace + "/" + m.Image }
 
 // isGolden says whether a mapping is one that volumes share.
 func (m Mapping) isGolden() bool { return m.Snapshot == volume.SealedSnapshot && m.SnapshotID != 0 }
@@ -101,31 +62,30 @@ func (s *Stager) stageShared(ctx context.Context, at tenant.Place, st volume.Sta
 	if err := s.reader.MayRead(ctx, at, st.Credentials, m); err != nil {
 		return fmt.Errorf("read golden %s as %s: %w", rec.Parent, st.Credentials.User, err)
 	}
-	done, err := s.holds.use(ctx, m.key())
+	done, err := s.goldens.Use(ctx, m)
 	if err != nil {
 		return err
 	}
 	defer done()
-	s.idle.end(m.key())
 	c, given := readerOf(st, rec.Parent)
 	if !given && rec.Parent.Tenant == at.Tenant() {
 		if err := s.mustBeMapped(ctx, m); err != nil {
 			return err
 		}
 	}
-	err = s.mapped(ctx, at, m, rec.FsType, c)
+	err = s.goldens.Mount(ctx, m, func(ctx context.Context) error { return s.mapGolden(ctx, at, m, rec.FsType, c) })
 	if !given && errors.Is(err, volume.ErrDenied) {
 		klog.FromContext(ctx).Info("the secret has no key to map this golden with, the volume gets a device of its own: write the secret again", "golden", rec.Parent.String())
 		return errNoKey
 	}
 	if err != nil {
 		done()
-		return undone(err, s.giveUpGolden(ctx, m))
+		return undone(err, s.goldens.GiveUp(ctx, m))
 	}
-	if err := s.overlay(ctx, m, st); err != nil {
+	if err := s.goldens.Show(ctx, m, "", st); err != nil {
 		return err
 	}
-	s.prefetch(ctx, at, m, rec)
+	s.goldens.Prefetch(ctx, m, "", at.Tenant(), rec.Prefetch, rec.Parent.Size)
 	return nil
 }
 
@@ -134,7 +94,7 @@ func (s *Stager) stageShared(ctx context.Context, at tenant.Place, st volume.Sta
 func (s *Stager) mustBeMapped(ctx context.Context, m Mapping) error {
 	_, err := s.mapper.Find(ctx, m)
 	if errors.Is(err, volume.ErrNotFound) {
-		klog.FromContext(ctx).Info("the secret has no key of this golden's reader, the volume gets a device of its own: write the secret again", "golden", m.Namespace+"/"+m.Image)
+		klog.FromContext(ctx).Info("the secret has no key of this golden's reader, the volume gets a device of its own: write the secret again", "golden", m.String())
 		return errNoKey
 	}
 	return err
@@ -152,47 +112,8 @@ func (s *Stager) hasOwn(ctx context.Context, path string) bool {
 	return err == nil && row.FsType != volume.OverlayType
 }
 
-func (s *Stager) overlay(ctx context.Context, m Mapping, st volume.Stage) error {
-	defer s.steps.Step("overlay")()
-	return s.host.Overlay(ctx, volume.Overlay{Path: st.Path, Lower: s.sharing.path(m), Shows: st.ID.String()}, st.Options)
-}
-
-// mapTime bounds the mapping of a golden that its first caller has left.
-const mapTime = 2 * time.Minute
-
-// mapped sees to it that the golden is mapped and mounted. Calls at the same
-// time for one golden do it once. Each waits as long as its own context
-// allows; the mapping goes on, for the others and for the next call. One that
-// failed because of somebody else's key is tried again with this one's.
-func (s *Stager) mapped(ctx context.Context, at tenant.Place, m Mapping, fsType string, c volume.Credentials) error {
-	for {
-		mine := false
-		flight := s.flights.DoChan(m.key(), func() (any, error) {
-			mine = true
-			own, cancel := context.WithTimeout(context.WithoutCancel(ctx), mapTime)
-			defer cancel()
-			return nil, s.mapGolden(own, at, m, fsType, c)
-		})
-		select {
-		case result := <-flight:
-			if mine || !errors.Is(result.Err, volume.ErrDenied) {
-				return result.Err
-			}
-		case <-ctx.Done():
-			return fmt.Errorf("golden %s is being mapped: %w: %w", m.Image, context.Cause(ctx), volume.ErrPending)
-		}
-	}
-}
-
-// mapGolden maps and mounts the golden, or finds that it is. Its caller may
-// have gone, so it uses the mapping itself.
+// mapGolden maps and mounts the golden, or finds that it is.
 func (s *Stager) mapGolden(ctx context.Context, at tenant.Place, m Mapping, fsType string, c volume.Credentials) error {
-	done, err := s.holds.use(ctx, m.key())
-	if err != nil {
-		return err
-	}
-	defer done()
-	s.owed.remove(m)
 	s.lease(ctx, at, m, c)
 	dev, err := s.device(ctx, m, c)
 	if errors.Is(err, volume.ErrInUse) {
@@ -202,34 +123,20 @@ func (s *Stager) mapGolden(ctx context.Context, at tenant.Place, m Mapping, fsTy
 		return err
 	}
 	defer s.steps.Step("mount")()
-	return s.host.Mount(ctx, dev.Path, s.sharing.path(m), fsType, true, nil)
+	return s.host.Mount(ctx, dev.Path, s.goldens.Path(m), fsType, true, nil)
 }
 
 // revive maps a golden anew whose mapping has died. What is mounted of it
 // keeps the device, so it goes, if no volume shows it.
 func (s *Stager) revive(ctx context.Context, m Mapping, c volume.Credentials, cause error) (Device, error) {
-	sharers, err := s.sharers(ctx)
-	if err != nil || len(sharers[s.sharing.path(m)]) > 0 {
+	sharers, err := s.goldens.Sharers(ctx)
+	if err != nil || len(sharers[s.goldens.Path(m)]) > 0 {
 		return Device{}, errors.Join(cause, err)
 	}
-	if err := s.host.Unpublish(ctx, s.sharing.path(m)); err != nil {
+	if err := s.host.Unpublish(ctx, s.goldens.Path(m)); err != nil {
 		return Device{}, errors.Join(cause, err)
 	}
 	return s.device(ctx, m, c)
-}
-
-// sharers returns the IDs of the volumes that show goldens, by the golden's
-// path, as often as they are mounted.
-func (s *Stager) sharers(ctx context.Context) (map[string][]string, error) {
-	all, err := s.host.Overlays(ctx, s.sharing.dir())
-	if err != nil {
-		return nil, err
-	}
-	found := map[string][]string{}
-	for _, o := range all {
-		found[o.Lower] = append(found[o.Lower], o.Shows)
-	}
-	return found, nil
 }
 
 // shownShared is Shown for a volume that has no device of its own; cause is
@@ -238,31 +145,11 @@ func (s *Stager) shownShared(ctx context.Context, id volume.ID, path string, cau
 	if !errors.Is(cause, volume.ErrNotFound) {
 		return cause
 	}
-	all, err := s.host.Overlays(ctx, s.sharing.dir())
-	if err != nil {
+	shows, err := s.goldens.Shows(ctx, id, path)
+	if err != nil || shows {
 		return err
 	}
-	for _, o := range all {
-		if o.Shows == id.String() && (path == "" || o.Path == path) {
-			return nil
-		}
-	}
 	return fmt.Errorf("volume %s is not staged on this node: %w", id, cause)
-}
-
-// lower returns the golden's mount whose overlay path is; empty where it is
-// none.
-func (s *Stager) lower(ctx context.Context, path string) (string, error) {
-	all, err := s.host.Overlays(ctx, s.sharing.dir())
-	if err != nil {
-		return "", err
-	}
-	for _, o := range all {
-		if o.Path == path {
-			return o.Lower, nil
-		}
-	}
-	return "", nil
 }
 
 // readerOf is the key to map the volume's golden with: that of the golden's

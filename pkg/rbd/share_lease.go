@@ -40,7 +40,7 @@ type lease struct {
 // keep a function waiting: what holds a golden is the volume's clone first of
 // all, and the mapping that comes next shows whether Ceph is there.
 func (s *Stager) lease(ctx context.Context, at tenant.Place, m Mapping, c volume.Credentials) {
-	if s.sharing.Node == "" || !s.sharing.leases.isDue(m.key()) {
+	if s.goldens.Options.Node == "" || !s.leases.isDue(m.Key()) {
 		return
 	}
 	l := lease{at: at, m: m, c: c}
@@ -50,12 +50,12 @@ func (s *Stager) lease(ctx context.Context, at tenant.Place, m Mapping, c volume
 func (s *Stager) take(ctx context.Context, l lease) {
 	defer s.steps.Step("lease")()
 	now := time.Now()
-	if err := s.reader.Lease(ctx, l.at, l.c, l.m, s.sharing.Node, now.Add(LeaseTime)); err != nil {
+	if err := s.reader.Lease(ctx, l.at, l.c, l.m, s.goldens.Options.Node, now.Add(LeaseTime)); err != nil {
 		s.reportLease(ctx, l, err)
 		return
 	}
 	l.since = now
-	s.sharing.leases.put(l)
+	s.leases.put(l)
 }
 
 // reportLease is quiet about keys that were not made by sdpctl: they may only
@@ -71,7 +71,7 @@ func (s *Stager) reportLease(ctx context.Context, l lease, err error) {
 
 // renewLeases renews those that are due, with the keys that took them.
 func (s *Stager) renewLeases(ctx context.Context) {
-	for _, l := range s.sharing.leases.due() {
+	for _, l := range s.leases.due() {
 		s.take(ctx, l)
 	}
 }
@@ -88,7 +88,7 @@ func (l *leases) put(one lease) {
 	if l.taken == nil {
 		l.taken = map[string]lease{}
 	}
-	l.taken[one.m.key()] = one
+	l.taken[one.m.Key()] = one
 }
 
 func (l *leases) due() (all []lease) {

@@ -21,7 +21,7 @@ func (s *Stager) Shared(ctx context.Context) ([]Shared, error) {
 	if err != nil {
 		return nil, err
 	}
-	sharers, err := s.sharers(ctx)
+	sharers, err := s.goldens.Sharers(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -30,7 +30,7 @@ func (s *Stager) Shared(ctx context.Context) ([]Shared, error) {
 		if !m.isGolden() {
 			continue
 		}
-		path := s.sharing.path(m.Mapping)
+		path := s.goldens.Path(m.Mapping)
 		found = append(found, Shared{Mapped: m, Path: path, Sharers: slices.Compact(slices.Sorted(slices.Values(sharers[path])))})
 	}
 	slices.SortFunc(found, func(a, b Shared) int {
@@ -40,4 +40,4 @@ func (s *Stager) Shared(ctx context.Context) ([]Shared, error) {
 }
 
 // Prefetching returns how many goldens are being read ahead just now.
-func (s *Stager) Prefetching() int { return s.sharing.prefetches.running() }
+func (s *Stager) Prefetching() int { return s.goldens.Prefetches.Running() }

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/sdp-csi/sdp-csi/pkg/sharing"
 	"github.com/sdp-csi/sdp-csi/pkg/tenant"
 	"github.com/sdp-csi/sdp-csi/pkg/volume"
 )
@@ -19,20 +20,18 @@ type Stager struct {
 	mapper Mapper
 	host   Host
 	steps  Steps
-	*sharing
+
+	goldens *sharing.Node[Mapping] // what volumes share
+	leases  *leases
 }
 
 // Steps observes how long the steps of staging take.
-type Steps interface {
-	// Step begins a step (record, map, lease, format, replay, mount, overlay,
-	// grow); the returned function ends it.
-	Step(name string) (done func())
-}
+type Steps = sharing.Steps
 
 // NewStager returns a Stager that shares goldens by default: see Share. All
 // arguments are needed.
 func NewStager(r Reader, m Mapper, h Host, s Steps) *Stager {
-	return &Stager{reader: r, mapper: m, host: h, steps: s, sharing: newSharing(Sharing{})}
+	return (&Stager{reader: r, mapper: m, host: h, steps: s}).Share(Sharing{})
 }
 
 // Limit returns how many volumes the node can have staged.
@@ -61,7 +60,7 @@ func (s *Stager) Stage(ctx context.Context, at tenant.Place, st volume.Stage) er
 
 // stageOwn shows a volume by a mapping of its own image.
 func (s *Stager) stageOwn(ctx context.Context, st volume.Stage, rec volumeRecord, m Mapping) error {
-	done, err := s.holds.use(ctx, m.names())
+	done, err := s.goldens.Holds.Use(ctx, m.names())
 	if err != nil {
 		return err
 	}
@@ -185,12 +184,12 @@ func stagedDevice(path string) string { return filepath.Join(path, volume.Staged
 // device. It begins wherever a killed one stopped.
 func (s *Stager) Unstage(ctx context.Context, at tenant.Place, id volume.ID, path string) error {
 	m := mapping(at, id)
-	done, err := s.holds.use(ctx, m.names())
+	done, err := s.goldens.Holds.Use(ctx, m.names())
 	if err != nil {
 		return err
 	}
 	defer done()
-	lower, err := s.lower(ctx, path)
+	lower, err := s.goldens.Lower(ctx, path)
 	if err != nil {
 		return err
 	}
@@ -201,7 +200,7 @@ func (s *Stager) Unstage(ctx context.Context, at tenant.Place, id volume.ID, pat
 		return err
 	}
 	if lower != "" {
-		return s.leaveShared(ctx, lower)
+		return s.goldens.Leave(ctx, lower)
 	}
 	return s.release(ctx, m)
 }

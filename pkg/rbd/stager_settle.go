@@ -49,7 +49,7 @@ func (s *Stager) settle(ctx context.Context, st volume.Stage, rec volumeRecord, 
 
 // replayPlace is where a volume is mounted for its replay.
 func (s *Stager) replayPlace(m Mapping) string {
-	return filepath.Join(s.StateDir, "replay", m.Image)
+	return filepath.Join(s.goldens.StateDir, "replay", m.Image)
 }
 
 // isUsed says whether the volume is shown already, so that it is settled.

@@ -56,7 +56,8 @@ const OverlayType = "overlay"
 // Overlay is a directory shown at another path, read-only, as a mount with a
 // device number of its own.
 type Overlay struct {
-	Path  string
-	Lower string
-	Shows string // whatever the mount table is to tell about it, without blanks
+	Path   string
+	Lower  string // a mount
+	Inside string // the directory of it that is shown; empty: all
+	Shows  string // whatever the mount table is to tell about it, without blanks
 }

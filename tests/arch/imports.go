@@ -18,11 +18,13 @@ type layer struct {
 // Imports flow volume ← mount, tenant ← golden, rbd, cephfs ← ceph ← cmd, and
 // driver ← cmd.
 func layers() []layer {
-	low := []string{"pkg/volume", "pkg/tenant", "pkg/mount", "pkg/mounter"}
+	low := []string{"pkg/volume", "pkg/tenant", "pkg/mount", "pkg/mounter", "pkg/sharing", "pkg/keyring"}
 	return []layer{
 		{dir: "pkg/volume"},
 		{dir: "pkg/mount", may: []string{"pkg/volume"}},
 		{dir: "pkg/mounter", may: []string{"pkg/volume"}},
+		{dir: "pkg/sharing", may: []string{"pkg/volume"}},
+		{dir: "pkg/keyring", may: []string{"pkg/volume"}},
 		{dir: "pkg/tenant", may: []string{"pkg/volume"}, tests: []string{"tests/fake"}},
 		{dir: "pkg/golden", may: []string{"pkg/volume", "pkg/tenant"}, tests: []string{"tests/fake", "tests/realceph", "pkg/rbd", "pkg/ceph"}},
 		{dir: "pkg/rbd", may: low, tests: []string{"tests/fake", "tests/realceph", "pkg/ceph", "pkg/golden"}},

@@ -32,8 +32,9 @@ type device struct {
 type mount struct {
 	path string
 	rbd.Mount
-	lower string // of an overlay
-	keeps string // the device of the lower's mount, which the overlay keeps open
+	lower  string // of an overlay
+	inside string // what of it is shown
+	keeps  string // the device of the lower's mount, which the overlay keeps open
 }
 
 // opens says whether the row keeps a device from being removed.

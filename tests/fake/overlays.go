@@ -26,7 +26,7 @@ func (h *Host) Overlay(ctx context.Context, o volume.Overlay, options []string) 
 		if done, err := h.isMounted(o.Path, want); done || err != nil {
 			return err
 		}
-		h.mounts = append(h.mounts, mount{path: o.Path, Mount: want, lower: o.Lower, keeps: lower.Device})
+		h.mounts = append(h.mounts, mount{path: o.Path, Mount: want, lower: o.Lower, inside: o.Inside, keeps: lower.Device})
 		return nil
 	})
 }
@@ -36,7 +36,7 @@ func (h *Host) Overlays(ctx context.Context, dir string) ([]volume.Overlay, erro
 	return get(ctx, h.ceph.Faults, "Overlays", dir, func() (all []volume.Overlay, err error) {
 		for _, m := range h.mounts {
 			if m.lower != "" && filepath.Dir(m.lower) == dir {
-				all = append(all, volume.Overlay{Path: m.path, Lower: m.lower, Shows: m.Device})
+				all = append(all, volume.Overlay{Path: m.path, Lower: m.lower, Inside: m.inside, Shows: m.Device})
 			}
 		}
 		return all, nil

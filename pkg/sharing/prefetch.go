@@ -1,19 +1,19 @@
-package rbd
+package sharing
 
 import (
 	"context"
 	"fmt"
+	"path/filepath"
 	"sync"
 
 	"k8s.io/klog/v2"
 
-	"github.com/sdp-csi/sdp-csi/pkg/tenant"
 	"github.com/sdp-csi/sdp-csi/pkg/volume"
 )
 
-// prefetches are the goldens that are or were read ahead of their use, for as
-// long as they are mapped. The zero value is ready for use.
-type prefetches struct {
+// Prefetches are the goldens that are or were read ahead of their use, for as
+// long as they are mounted. The zero value is ready for use.
+type Prefetches struct {
 	mu  sync.Mutex
 	all map[string]*prefetch // by the golden's key
 }
@@ -25,36 +25,36 @@ type prefetch struct {
 	done   chan struct{}
 }
 
-// prefetch reads the golden into the page cache while the function starts,
-// once for as long as it is mapped. It is charged to the tenant that asked
-// first.
-func (s *Stager) prefetch(ctx context.Context, at tenant.Place, m Mapping, rec volumeRecord) {
-	if rec.Prefetch != volume.PrefetchAll && rec.Prefetch != volume.PrefetchMetadata {
+// Prefetch reads a golden, or the directory inside it, into the page cache while
+// the function starts, once for as long as it is mounted. size is all that there
+// is to read. It is charged to the tenant that asked first.
+func (n *Node[G]) Prefetch(ctx context.Context, g G, inside, tenant string, what volume.Prefetch, size int64) {
+	if what != volume.PrefetchAll && what != volume.PrefetchMetadata {
 		return
 	}
 	own, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	p := &prefetch{what: rec.Prefetch, cancel: cancel, done: make(chan struct{})}
-	if rec.Prefetch == volume.PrefetchAll {
-		p.bytes = rec.Parent.Size
+	p := &prefetch{what: what, cancel: cancel, done: make(chan struct{})}
+	whole := what == volume.PrefetchAll
+	if whole {
+		p.bytes = size
 	}
-	if !s.sharing.prefetches.add(m.key(), p, s.sharing.PrefetchLimit) {
+	if !n.Prefetches.add(g.Key(), p, n.PrefetchLimit) {
 		cancel()
 		return
 	}
-	whole := rec.Prefetch == volume.PrefetchAll
 	go func() {
 		defer close(p.done)
 		defer cancel()
-		err := s.host.Prefetch(own, s.sharing.path(m), whole, func(n int64) { s.sharing.Observe(at.Tenant(), n) })
+		err := n.host.Prefetch(own, filepath.Join(n.Path(g), inside), whole, func(read int64) { n.Observe(tenant, read) })
 		if err != nil && own.Err() == nil {
-			klog.FromContext(own).Error(err, "prefetch a golden", "image", m.Image)
+			klog.FromContext(own).Error(err, "prefetch a golden", "golden", g.String())
 		}
 	}()
 }
 
 // add says whether p is to begin: it is the golden's first, or reads more than
 // its first, and the node's limit has room for it. A limit of 0 is none at all.
-func (p *prefetches) add(key string, one *prefetch, limit int64) bool {
+func (p *Prefetches) add(key string, one *prefetch, limit int64) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	before := p.all[key]
@@ -88,18 +88,18 @@ func (p *prefetch) isDone() bool {
 
 // cancel ends the golden's prefetch soon. One that had not ended may begin
 // again with the next volume.
-func (p *prefetches) cancel(key string) {
+func (p *Prefetches) cancel(key string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if one := p.all[key]; one != nil && !one.isDone() {
 		one.cancel()
-		// What was read counts until the golden is unmapped.
+		// What was read counts until the golden is unmounted.
 		one.what = volume.PrefetchNone
 	}
 }
 
 // stop ends the golden's prefetch, which has files open, and forgets it.
-func (p *prefetches) stop(ctx context.Context, key string) error {
+func (p *Prefetches) stop(ctx context.Context, key string) error {
 	p.mu.Lock()
 	one := p.all[key]
 	p.mu.Unlock()
@@ -118,8 +118,8 @@ func (p *prefetches) stop(ctx context.Context, key string) error {
 	return nil
 }
 
-// running returns how many goldens are being read just now.
-func (p *prefetches) running() (n int) {
+// Running returns how many goldens are being read just now.
+func (p *Prefetches) Running() (n int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, one := range p.all {

@@ -1,4 +1,4 @@
-package rbd
+package sharing
 
 import (
 	"context"
@@ -8,10 +8,10 @@ import (
 	"github.com/sdp-csi/sdp-csi/pkg/volume"
 )
 
-// holds keeps a mapping from being taken away while calls are at work on it.
+// Holds keeps what is mounted from being taken away while calls are at work on it.
 // Any number may use one at a time; taking it away needs it alone, and is not
 // waited for. The zero value is ready for use.
-type holds struct {
+type Holds struct {
 	mu   sync.Mutex
 	held map[string]*hold
 }
@@ -21,9 +21,9 @@ type hold struct {
 	taken chan struct{} // closed when what seized it is done; nil: nobody has
 }
 
-// use waits until nobody takes key away, no longer than ctx allows. Until the
+// Use waits until nobody takes key away, no longer than ctx allows. Until the
 // returned function is called nobody will.
-func (h *holds) use(ctx context.Context, key string) (done func(), err error) {
+func (h *Holds) Use(ctx context.Context, key string) (done func(), err error) {
 	for {
 		taken := h.tryUse(key)
 		if taken == nil {
@@ -32,12 +32,12 @@ func (h *holds) use(ctx context.Context, key string) (done func(), err error) {
 		select {
 		case <-taken:
 		case <-ctx.Done():
-			return nil, fmt.Errorf("a mapping is just being removed: %w", volume.ErrPending)
+			return nil, fmt.Errorf("it is just being unmounted: %w", volume.ErrPending)
 		}
 	}
 }
 
-func (h *holds) tryUse(key string) (taken <-chan struct{}) {
+func (h *Holds) tryUse(key string) (taken <-chan struct{}) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	of := h.of(key)
@@ -48,7 +48,7 @@ func (h *holds) tryUse(key string) (taken <-chan struct{}) {
 	return nil
 }
 
-func (h *holds) of(key string) *hold {
+func (h *Holds) of(key string) *hold {
 	if h.held == nil {
 		h.held = map[string]*hold{}
 	}
@@ -58,7 +58,7 @@ func (h *holds) of(key string) *hold {
 	return h.held[key]
 }
 
-func (h *holds) leave(key string) {
+func (h *Holds) leave(key string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	of := h.held[key]
@@ -67,9 +67,9 @@ func (h *holds) leave(key string) {
 	}
 }
 
-// seize keeps others off key until the returned function is called; nil where
+// Seize keeps others off key until the returned function is called; nil where
 // somebody uses it or has seized it.
-func (h *holds) seize(key string) (done func()) {
+func (h *Holds) Seize(key string) (done func()) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	of := h.of(key)
