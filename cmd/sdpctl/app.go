@@ -5,6 +5,7 @@ import (
 	"io"
 	"time"
 
+	"github.com/sdp-csi/sdp-csi/pkg/cephfs"
 	"github.com/sdp-csi/sdp-csi/pkg/golden"
 	"github.com/sdp-csi/sdp-csi/pkg/rbd"
 	"github.com/sdp-csi/sdp-csi/pkg/tenant"
@@ -17,6 +18,13 @@ type cluster interface {
 	rbd.Cluster
 	tenant.Accounts
 	golden.CloneLister
+}
+
+// fileSystem is CephFS as the commands need it.
+type fileSystem interface {
+	golden.Store
+	golden.Trees
+	cephfs.Cluster
 }
 
 // app is what the commands share: where they read and write, the flags that
@@ -32,13 +40,14 @@ type app struct {
 	stderr io.Writer
 
 	// connect opens Ceph. Tests put a fake here.
-	connect func() (cluster, error)
+	connect func() (cluster, fileSystem, error)
 
 	// survey looks at this node. Tests put a fake here.
 	survey survey
 
 	policy  *tenant.Policy
 	cluster cluster
+	files   fileSystem
 }
 
 // loadPolicy reads the policy file, once.
@@ -56,11 +65,11 @@ func (a *app) loadPolicy() (*tenant.Policy, error) {
 // ceph returns Ceph, connected at the first call.
 func (a *app) ceph() (cluster, error) {
 	if a.cluster == nil {
-		c, err := a.connect()
+		c, files, err := a.connect()
 		if err != nil {
 			return nil, err
 		}
-		a.cluster = c
+		a.cluster, a.files = c, files
 	}
 	return a.cluster, nil
 }

@@ -30,8 +30,9 @@ func newGoldenCommand(a *app) *cobra.Command {
 		newGoldenImportCommand(a), newGoldenListCommand(a), newGoldenShowCommand(a),
 		newGoldenRetireCommand(a), newGoldenDeleteCommand(a))
 	cmd.Long = "A golden is a named, immutable data set of a tenant, like a model's weights.\n" +
-		"Volumes made from it are clones that cost no space of their own."
+		"Volumes made from it that only read cost no space of their own. It lies in RBD, as an image, or in CephFS, as files."
 	cmd.Example = `  sdpctl golden import --tenant acme resnet50:v1 ./model.h5
+  sdpctl golden import --tenant acme --backend cephfs corpus:2026-11 ./corpus/
   sdpctl golden show acme/resnet50:v1`
 	return cmd
 }
@@ -53,13 +54,29 @@ func (a *app) golden(w where, text string) (tenant.Place, volume.GoldenRef, erro
 	return at, ref, err
 }
 
-// library returns the goldens of the cluster.
-func (a *app) library() (*golden.Library, error) {
+// libraries are the goldens of the cluster, by the backend that has them.
+// Their names are the same everywhere: any library knows all of them.
+type libraries map[volume.Backend]*golden.Library
+
+func (a *app) libraries() (libraries, error) {
 	c, err := a.ceph()
 	if err != nil {
 		return nil, err
 	}
-	return golden.NewLibrary(c, golden.Options{Grace: a.grace}), nil
+	o := golden.Options{Grace: a.grace}
+	return libraries{volume.RBD: golden.NewLibrary(c, o), volume.CephFS: golden.NewLibrary(a.files, o)}, nil
+}
+
+// any returns a library for what has nothing to do with a backend.
+func (l libraries) any() *golden.Library { return l[volume.RBD] }
+
+// of returns the library of a golden that is there, whole or begun.
+func (l libraries) of(ctx context.Context, at tenant.Place, ref volume.GoldenRef) (*golden.Library, error) {
+	g, err := l.any().Get(ctx, at, ref)
+	if err != nil {
+		return nil, err
+	}
+	return l[g.Backend()], nil
 }
 
 // defaultGrace is much longer than goldens linger on nodes.
@@ -72,7 +89,11 @@ func (a *app) withGolden(w *where, verb func(context.Context, *golden.Library, t
 		if err != nil {
 			return err
 		}
-		l, err := a.library()
+		all, err := a.libraries()
+		if err != nil {
+			return err
+		}
+		l, err := all.of(cmd.Context(), at, ref)
 		if err != nil {
 			return err
 		}
@@ -84,7 +105,7 @@ func newGoldenShowCommand(a *app) *cobra.Command {
 	w := &where{}
 	cmd := &cobra.Command{
 		Use:     "show NAME:VERSION",
-		Short:   "Show a golden and how many clones it has",
+		Short:   "Show a golden and how many volumes hang on it",
 		Example: "  sdpctl golden show --tenant acme resnet50:v1\n  sdpctl golden show acme/resnet50:v1 -o json",
 		Args:    exactArgs(1, "the golden's NAME:VERSION"),
 		RunE: a.withGolden(w, func(ctx context.Context, l *golden.Library, at tenant.Place, ref volume.GoldenRef) error {
@@ -127,7 +148,7 @@ func newGoldenDeleteCommand(a *app) *cobra.Command {
 	w := &where{}
 	cmd := &cobra.Command{
 		Use:   "delete NAME:VERSION",
-		Short: "Delete a golden that has no clones, or what an interrupted import left",
+		Short: "Delete a golden that no volume hangs on, or what an interrupted import left",
 		Long: "Deletes a golden. It is refused while volumes made from the golden exist; `sdpctl golden retire`\n" +
 			"keeps new ones from being made. The golden is retired at once. Its data goes when nodes have had\n" +
 			"--retire-grace to let go of it and none says that it reads it: the controller does that, or the same\n" +
@@ -165,6 +186,7 @@ func (a *app) printState(ref volume.GoldenRef, state volume.GoldenState) error {
 type goldenAnswer struct {
 	Golden     string             `json:"golden"` // tenant/name:version
 	Cluster    string             `json:"cluster"`
+	Backend    volume.Backend     `json:"backend"`
 	State      volume.GoldenState `json:"state"`
 	FsType     string             `json:"fsType"`
 	Size       int64              `json:"size"`
@@ -179,7 +201,7 @@ type goldenAnswer struct {
 
 func newGoldenAnswer(at tenant.Place, g volume.Golden) goldenAnswer {
 	return goldenAnswer{
-		Golden: g.Ref.String(), Cluster: at.Cluster().ID, State: g.State, FsType: g.FsType, Size: g.Size,
+		Golden: g.Ref.String(), Cluster: at.Cluster().ID, Backend: g.Backend(), State: g.State, FsType: g.FsType, Size: g.Size,
 		DataBytes: g.DataBytes, Digest: g.Digest, ImageID: g.ImageID, SnapshotID: g.SnapshotID,
 		Source: g.Source, Created: g.Created,
 	}
@@ -188,7 +210,7 @@ func newGoldenAnswer(at tenant.Place, g volume.Golden) goldenAnswer {
 // details is the golden as a table of its properties.
 func (g goldenAnswer) details() table {
 	rows := [][]string{
-		{"golden", g.Golden}, {"cluster", g.Cluster}, {"state", string(g.State)}, {"file system", g.FsType},
+		{"golden", g.Golden}, {"cluster", g.Cluster}, {"backend", string(g.Backend)}, {"state", string(g.State)}, {"file system", g.FsType},
 		{"size", bytesText(g.Size)}, {"data", bytesText(g.DataBytes)}, {"digest", g.Digest},
 		{"image", g.ImageID}, {"source", g.Source}, {"created", timeText(g.Created)},
 	}

@@ -27,11 +27,11 @@ func newGoldenListCommand(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			l, err := a.library()
+			l, err := a.libraries()
 			if err != nil {
 				return err
 			}
-			found, err := listGoldens(cmd.Context(), l, places, all)
+			found, err := listGoldens(cmd.Context(), l.any(), places, all)
 			if err != nil {
 				return err
 			}
@@ -91,9 +91,9 @@ func listGoldens(ctx context.Context, l *golden.Library, places []tenant.Place, 
 }
 
 func goldenTable(all []goldenAnswer) table {
-	t := table{header: []string{"GOLDEN", "STATE", "FS", "SIZE", "CREATED", "SOURCE"}}
+	t := table{header: []string{"GOLDEN", "STATE", "BACKEND", "FS", "SIZE", "CREATED", "SOURCE"}}
 	for _, g := range all {
-		t.rows = append(t.rows, []string{g.Golden, string(g.State), g.FsType, bytesText(g.DataBytes), timeText(g.Created), g.Source})
+		t.rows = append(t.rows, []string{g.Golden, string(g.State), string(g.Backend), g.FsType, bytesText(g.DataBytes), timeText(g.Created), g.Source})
 	}
 	return t
 }

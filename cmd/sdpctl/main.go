@@ -24,7 +24,10 @@ func run() int {
 	})
 	defer unwatch()
 	a := &app{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, survey: surveyNode}
-	a.connect = func() (cluster, error) { return ceph.NewCluster(ceph.Options{}), nil }
+	a.connect = func() (cluster, fileSystem, error) {
+		c := ceph.NewCluster(ceph.Options{})
+		return c, ceph.NewFileSystem(c), nil
+	}
 	err := newRootCommand(a).ExecuteContext(ctx)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "sdpctl:", message(err))

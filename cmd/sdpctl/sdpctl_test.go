@@ -24,7 +24,7 @@ import (
 )
 
 const policy = `
-clusters: [{id: test, monitors: ["127.0.0.1:3300"], pool: rbd}]
+clusters: [{id: test, monitors: ["127.0.0.1:3300"], pool: rbd, fileSystem: cephfs}]
 tenants:
 - {name: acme, namespaces: [acme]}
 - {name: globex, namespaces: [globex], goldens: [acme/*]}
@@ -34,6 +34,7 @@ tenants:
 type desk struct {
 	t      *testing.T
 	ceph   *fake.Ceph
+	files  *fake.FileSystem
 	policy string
 	model  string
 	stdin  string
@@ -44,6 +45,7 @@ func newDesk(t *testing.T) *desk {
 	t.Setenv("SDP_CONFIG", "")
 	dir := t.TempDir()
 	d := &desk{t: t, ceph: fake.NewCeph(), policy: filepath.Join(dir, "policy.yaml"), model: filepath.Join(dir, "model.h5")}
+	d.files = fake.NewFileSystem(d.ceph)
 	for path, text := range map[string]string{d.policy: policy, d.model: "weights"} {
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
@@ -57,7 +59,7 @@ func (d *desk) run(args ...string) (stdout, stderr string, code int) {
 	d.t.Helper()
 	var out, progress bytes.Buffer
 	a := &app{stdin: strings.NewReader(d.stdin), stdout: &out, stderr: &progress}
-	a.connect = func() (cluster, error) { return d.ceph, nil }
+	a.connect = func() (cluster, fileSystem, error) { return d.ceph, d.files, nil }
 	root := newRootCommand(a)
 	root.SetArgs(append([]string{"--config", d.policy}, args...))
 	err := root.ExecuteContext(context.Background())
@@ -170,14 +172,30 @@ func TestVolumeList(t *testing.T) {
 	}
 }
 
-// volume makes a read-only volume from a golden, or a blank one.
+// volume makes a read-only volume from a golden, or a blank one, in RBD.
 func (d *desk) volume(name, csiName, from string) volume.ID {
 	d.t.Helper()
-	p, err := tenant.Parse([]byte(policy))
+	return d.volumeOf(volume.RBD, d.images(), name, csiName, from)
+}
+
+// images makes volumes in RBD.
+func (d *desk) images() provisioner {
+	return rbd.NewProvisioner(d.ceph, golden.NewLibrary(d.ceph, golden.Options{}))
+}
+
+// provisioner is a backend's.
+type provisioner interface {
+	Create(ctx context.Context, at, golden tenant.Place, id volume.ID, spec volume.Spec) (volume.Volume, error)
+	Delete(ctx context.Context, at tenant.Place, id volume.ID) error
+}
+
+func (d *desk) volumeOf(b volume.Backend, p provisioner, name, csiName, from string) volume.ID {
+	d.t.Helper()
+	all, err := tenant.Parse([]byte(policy))
 	if err != nil {
 		d.t.Fatal(err)
 	}
-	at, err := p.Default(name, "")
+	at, err := all.Default(name, "")
 	if err != nil {
 		d.t.Fatal(err)
 	}
@@ -187,13 +205,12 @@ func (d *desk) volume(name, csiName, from string) volume.ID {
 		if spec.Source.Golden, err = volume.ParseGoldenRef(from); err != nil {
 			d.t.Fatal(err)
 		}
-		if source, err = p.Golden(at, spec.Source.Golden); err != nil {
+		if source, err = all.Golden(at, spec.Source.Golden); err != nil {
 			d.t.Fatal(err)
 		}
 	}
-	id := at.VolumeID(volume.RBD, csiName)
-	provisioner := rbd.NewProvisioner(d.ceph, golden.NewLibrary(d.ceph, golden.Options{}))
-	if _, err := provisioner.Create(context.Background(), at, source, id, spec); err != nil {
+	id := at.VolumeID(b, csiName)
+	if _, err := p.Create(context.Background(), at, source, id, spec); err != nil {
 		d.t.Fatal(err)
 	}
 	return id
@@ -230,6 +247,9 @@ func TestExitCodesOfCommandLines(t *testing.T) {
 		"delete what is not":   {[]string{"golden", "delete", "acme/a:v1"}, exitNotFound, "does not exist"},
 		"no such file":         {[]string{"golden", "import", "acme/a:v1", "/nowhere/x"}, exitNotFound, "/nowhere/x"},
 		"format":               {[]string{"golden", "import", "acme/a:v1", d.model, "--format", "ntfs"}, exitUsage, "ext4"},
+		"backend":              {[]string{"golden", "import", "acme/a:v1", d.model, "--backend", "nfs"}, exitUsage, "rbd or cephfs"},
+		"format of files":      {[]string{"golden", "import", "acme/a:v1", d.model, "--backend", "cephfs", "--format", "ext4"}, exitUsage, "--format"},
+		"the other backend's":  {[]string{"golden", "import", "acme/taken:v1", d.model, "--backend", "cephfs"}, exitConflict, "backend rbd"},
 		"other content":        {[]string{"golden", "import", "acme/taken:v1", other}, exitConflict, "another version"},
 		"symlink out":          {[]string{"golden", "import", "acme/a:v1", astray}, exitUsage, "leads out"},
 		"policy directory":     {[]string{"--config", "/", "golden", "list"}, exitUsage, "--config"},

@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/sdp-csi/sdp-csi/pkg/cephfs"
 	"github.com/sdp-csi/sdp-csi/pkg/golden"
 	"github.com/sdp-csi/sdp-csi/pkg/rbd"
 	"github.com/sdp-csi/sdp-csi/pkg/tenant"
@@ -20,22 +21,23 @@ func newVolumeCommand(a *app) *cobra.Command {
 
 // volumeAnswer is a volume as sdpctl shows it.
 type volumeAnswer struct {
-	ID       string    `json:"id"`
-	Tenant   string    `json:"tenant"`
-	Name     string    `json:"name"`
-	Capacity int64     `json:"capacity"`
-	ReadOnly bool      `json:"readOnly"`
-	Block    bool      `json:"block"`
-	FsType   string    `json:"fsType,omitempty"`
-	Source   string    `json:"source,omitempty"`
-	Created  time.Time `json:"created"`
+	ID       string         `json:"id"`
+	Backend  volume.Backend `json:"backend"`
+	Tenant   string         `json:"tenant"`
+	Name     string         `json:"name"`
+	Capacity int64          `json:"capacity"`
+	ReadOnly bool           `json:"readOnly"`
+	Block    bool           `json:"block"`
+	FsType   string         `json:"fsType,omitempty"`
+	Source   string         `json:"source,omitempty"`
+	Created  time.Time      `json:"created"`
 }
 
 func newVolumeListCommand(a *app) *cobra.Command {
 	w, from := &where{}, ""
 	cmd := &cobra.Command{
 		Use:   "list",
-		Short: "List volumes, of one tenant or of all in the policy",
+		Short: "List volumes of both backends, of one tenant or of all in the policy",
 		Example: `  sdpctl volume list --tenant acme
   sdpctl volume list --golden acme/resnet50:v1`,
 		Args: exactArgs(0, "no arguments"),
@@ -62,20 +64,34 @@ func (a *app) listVolumes(ctx context.Context, w where, from string) error {
 	if err != nil {
 		return err
 	}
-	p := rbd.NewProvisioner(c, golden.NewLibrary(c, golden.Options{}))
-	found, err := listVolumes(ctx, p, places, only)
-	if err != nil {
-		return err
+	found := []volumeAnswer{}
+	for _, l := range a.listers(c) {
+		some, err := listVolumes(ctx, l, places, only)
+		if err != nil {
+			return err
+		}
+		found = append(found, some...)
 	}
 	return a.print(found, volumeTable(found))
 }
 
-func listVolumes(ctx context.Context, p *rbd.Provisioner, places []tenant.Place, only volume.GoldenRef) ([]volumeAnswer, error) {
-	found := []volumeAnswer{}
+// lister lists the volumes of one backend.
+type lister interface {
+	List(ctx context.Context, at tenant.Place, after string, limit int) ([]volume.Volume, string, error)
+}
+
+func (a *app) listers(c cluster) []lister {
+	return []lister{
+		rbd.NewProvisioner(c, golden.NewLibrary(c, golden.Options{})),
+		cephfs.NewProvisioner(a.files, golden.NewLibrary(a.files, golden.Options{}), cephfs.Options{}),
+	}
+}
+
+func listVolumes(ctx context.Context, l lister, places []tenant.Place, only volume.GoldenRef) (found []volumeAnswer, err error) {
 	for _, at := range places {
 		after := ""
 		for {
-			some, next, err := p.List(ctx, at, after, page)
+			some, next, err := l.List(ctx, at, after, page)
 			if err != nil {
 				return nil, err
 			}
@@ -95,7 +111,7 @@ func listVolumes(ctx context.Context, p *rbd.Provisioner, places []tenant.Place,
 
 func newVolumeAnswer(at tenant.Place, v volume.Volume) volumeAnswer {
 	answer := volumeAnswer{
-		ID: v.ID.String(), Tenant: at.Tenant(), Name: v.Name, Capacity: v.Capacity, ReadOnly: v.ReadOnly,
+		ID: v.ID.String(), Backend: v.ID.Backend, Tenant: at.Tenant(), Name: v.Name, Capacity: v.Capacity, ReadOnly: v.ReadOnly,
 		Block: v.Block, FsType: v.FsType, Created: v.Created,
 	}
 	if !v.Source.IsZero() {
@@ -122,7 +138,7 @@ func tenantOf(w where, golden string) string {
 }
 
 func volumeTable(all []volumeAnswer) table {
-	t := table{header: []string{"TENANT", "NAME", "CAPACITY", "ACCESS", "KIND", "SOURCE", "CREATED", "ID"}}
+	t := table{header: []string{"TENANT", "NAME", "BACKEND", "CAPACITY", "ACCESS", "KIND", "SOURCE", "CREATED", "ID"}}
 	for _, v := range all {
 		access, kind := "write", v.FsType
 		if v.ReadOnly {
@@ -131,7 +147,7 @@ func volumeTable(all []volumeAnswer) table {
 		if v.Block {
 			kind = "block"
 		}
-		t.rows = append(t.rows, []string{v.Tenant, v.Name, bytesText(v.Capacity), access, kind, v.Source, timeText(v.Created), v.ID})
+		t.rows = append(t.rows, []string{v.Tenant, v.Name, string(v.Backend), bytesText(v.Capacity), access, kind, v.Source, timeText(v.Created), v.ID})
 	}
 	return t
 }

@@ -102,7 +102,11 @@ func (l *Library) refuseInUse(ctx context.Context, at tenant.Place, ref volume.G
 	if count == 0 {
 		return nil
 	}
-	return fmt.Errorf("golden %s has %d clones: delete those volumes first, `rbd children --all %s/%s/%s@%s` and `sdpctl volume list` show them: %w",
+	ref.Tenant = at.Tenant()
+	if l.backend == volume.CephFS {
+		return fmt.Errorf("golden %s is needed by %d volumes: delete those first, `sdpctl volume list --golden %[1]s` shows them: %[3]w", ref, count, volume.ErrInUse)
+	}
+	return fmt.Errorf("golden %s has %d clones: delete those volumes first, `rbd children --all %s/%s/%s@%s` and `sdpctl volume list --golden %[1]s` show them: %[7]w",
 		ref, count, at.Pool(), at.Namespace(), ref.Image(), volume.SealedSnapshot, volume.ErrInUse)
 }
 

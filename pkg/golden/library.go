@@ -152,8 +152,12 @@ func (l *Library) read(ctx context.Context, at tenant.Place, ref volume.GoldenRe
 	data, err := l.store.ReadRecord(ctx, at, ref.Image())
 	if errors.Is(err, volume.ErrNotFound) {
 		ref.Tenant = ""
-		return record{}, fmt.Errorf("golden %s/%s does not exist: import it with `sdpctl golden import --tenant %s %s PATH`: %w",
-			at.Tenant(), ref, at.Tenant(), ref, volume.ErrNotFound)
+		how := "PATH"
+		if l.backend == volume.CephFS {
+			how += " --backend cephfs"
+		}
+		return record{}, fmt.Errorf("golden %s/%s does not exist: import it with `sdpctl golden import --tenant %s %s %s`: %w",
+			at.Tenant(), ref, at.Tenant(), ref, how, volume.ErrNotFound)
 	}
 	if err != nil {
 		return record{}, fmt.Errorf("read golden %s: %w", ref, err)

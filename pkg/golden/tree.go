@@ -7,7 +7,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io"
-	"sync/atomic"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -72,7 +72,17 @@ func (l *Library) ImportFiles(ctx context.Context, to Trees, at tenant.Place, re
 type filesImport struct {
 	importing
 	tree *image.Tree
-	done atomic.Int64 // bytes
+
+	mu   sync.Mutex
+	done int64 // bytes
+}
+
+// count tells how many bytes more are done, from one goroutine at a time.
+func (f *filesImport) count(step Step, n int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.done += int64(n)
+	f.progress(step, f.done, f.tree.Bytes())
 }
 
 // compare says whether the golden that is there has the same content.
@@ -173,9 +183,7 @@ func (f *filesImport) file(ctx context.Context, l *line, to Directory) error {
 	if to != nil {
 		step = StepWrite
 	}
-	read := io.TeeReader(&counted{ctx: ctx, content: content, each: func(n int) {
-		f.progress(step, f.done.Add(int64(n)), f.tree.Bytes())
-	}}, sum)
+	read := io.TeeReader(&counted{ctx: ctx, content: content, each: func(n int) { f.count(step, n) }}, sum)
 	if to == nil {
 		_, err = io.Copy(io.Discard, read)
 	} else {
