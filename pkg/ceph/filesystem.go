@@ -43,32 +43,27 @@ func recordName(name string) string {
 	return filesPrefix + name
 }
 
-// CreateRecord implements cephfs.Records.
+// CreateRecord implements record.Store.
 func (f FileSystem) CreateRecord(ctx context.Context, at tenant.Place, name string, data []byte) error {
 	return f.Cluster.CreateRecord(ctx, at, recordName(name), data)
 }
 
-// ReadRecord implements cephfs.Records.
+// ReadRecord implements record.Store.
 func (f FileSystem) ReadRecord(ctx context.Context, at tenant.Place, name string) ([]byte, error) {
 	return f.Cluster.ReadRecord(ctx, at, recordName(name))
 }
 
-// UpdateRecord implements golden.Records.
-func (f FileSystem) UpdateRecord(ctx context.Context, at tenant.Place, name string, data []byte) error {
-	return f.Cluster.UpdateRecord(ctx, at, recordName(name), data)
-}
-
-// SwapRecord implements cephfs.Records.
+// SwapRecord implements record.Store.
 func (f FileSystem) SwapRecord(ctx context.Context, at tenant.Place, name string, old, data []byte) error {
 	return f.Cluster.SwapRecord(ctx, at, recordName(name), old, data)
 }
 
-// RemoveRecord implements cephfs.Records.
+// RemoveRecord implements record.Store.
 func (f FileSystem) RemoveRecord(ctx context.Context, at tenant.Place, name string) error {
 	return f.Cluster.RemoveRecord(ctx, at, recordName(name))
 }
 
-// ListRecords implements cephfs.Records.
+// ListRecords implements record.Store.
 func (f FileSystem) ListRecords(ctx context.Context, at tenant.Place, prefix, after string, limit int) ([]string, error) {
 	names, err := f.Cluster.ListRecords(ctx, at, recordName(prefix), recordName(after), limit)
 	for i, name := range names {

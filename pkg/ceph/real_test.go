@@ -268,7 +268,7 @@ func TestBlocklistedClientConnectsAnew(t *testing.T) {
 	// Until the OSD has heard of it the old connection goes on.
 	deadline := time.Now().Add(2 * time.Minute)
 	for {
-		err := r.UpdateRecord(ctx, r.acme, "vol.1", []byte("two"))
+		err := r.SwapRecord(ctx, r.acme, "vol.1", []byte("one"), []byte("one"))
 		if err != nil {
 			wants(t, err, volume.ErrUnavailable)
 			break
@@ -278,7 +278,7 @@ func TestBlocklistedClientConnectsAnew(t *testing.T) {
 		}
 		time.Sleep(50 * time.Millisecond)
 	}
-	ok(t, r.UpdateRecord(ctx, r.acme, "vol.1", []byte("three")))
+	ok(t, r.SwapRecord(ctx, r.acme, "vol.1", []byte("one"), []byte("two")))
 }
 
 // A change of the quota whose pool has gone ends, and is not taken for one that

@@ -24,7 +24,7 @@ const indexObject = "sdp.index"
 // half of an old and half of a new one.
 const maxRecord = 64 << 10
 
-// CreateRecord implements rbd.Records. The index entry comes first: one
+// CreateRecord implements record.Store. The index entry comes first: one
 // without a record is harmless, a record that no list shows would be lost.
 func (c *Cluster) CreateRecord(ctx context.Context, at tenant.Place, name string, data []byte) error {
 	err := checkRecord(data)
@@ -82,7 +82,7 @@ func checkRecord(data []byte) error {
 	return nil
 }
 
-// ReadRecord implements rbd.Records.
+// ReadRecord implements record.Store.
 func (c *Cluster) ReadRecord(ctx context.Context, at tenant.Place, name string) ([]byte, error) {
 	var data []byte
 	err := c.in(ctx, at, func(ioctx *rados.IOContext) (err error) {
@@ -102,18 +102,7 @@ func readObject(ioctx *rados.IOContext, object string) ([]byte, error) {
 	return append([]byte(nil), buffer[:n]...), nil
 }
 
-// UpdateRecord implements rbd.Records.
-func (c *Cluster) UpdateRecord(ctx context.Context, at tenant.Place, name string, data []byte) error {
-	err := checkRecord(data)
-	if err == nil {
-		err = c.in(ctx, at, func(ioctx *rados.IOContext) error {
-			return write(ioctx, recordPrefix+name, data, (*rados.WriteOp).AssertExists)
-		})
-	}
-	return about("update record", at, name, err)
-}
-
-// SwapRecord implements rbd.Records.
+// SwapRecord implements record.Store.
 func (c *Cluster) SwapRecord(ctx context.Context, at tenant.Place, name string, old, data []byte) error {
 	err := checkRecord(data)
 	if err == nil {
@@ -140,7 +129,7 @@ func swap(ioctx *rados.IOContext, object string, old, data []byte) error {
 	return err
 }
 
-// RemoveRecord implements rbd.Records.
+// RemoveRecord implements record.Store.
 func (c *Cluster) RemoveRecord(ctx context.Context, at tenant.Place, name string) error {
 	err := c.in(ctx, at, func(ioctx *rados.IOContext) error {
 		if err := absentIsDone(ioctx.Delete(recordPrefix + name)); err != nil {
@@ -162,7 +151,7 @@ func absentIsDone(err error) error {
 // fewer where it has a lower limit.
 const listChunk = 1024
 
-// ListRecords implements rbd.Records.
+// ListRecords implements record.Store.
 func (c *Cluster) ListRecords(ctx context.Context, at tenant.Place, prefix, after string, limit int) ([]string, error) {
 	var names []string
 	err := c.in(ctx, at, func(ioctx *rados.IOContext) (err error) {

@@ -3,6 +3,7 @@ package cephfs
 import (
 	"context"
 
+	"github.com/sdp-csi/sdp-csi/pkg/record"
 	"github.com/sdp-csi/sdp-csi/pkg/tenant"
 	"github.com/sdp-csi/sdp-csi/pkg/volume"
 )
@@ -15,7 +16,7 @@ import (
 // effect; one that was given up may still take effect later. All methods are
 // safe for concurrent use, also on the same name.
 type Cluster interface {
-	Records
+	record.Store
 	Quota
 	Subvolumes
 	Snapshots
@@ -25,24 +26,6 @@ type Cluster interface {
 	Free(ctx context.Context, at tenant.Place) (int64, error)
 	// ListNamespaces returns the namespaces of the place's pool.
 	ListNamespaces(ctx context.Context, at tenant.Place) ([]string, error)
-}
-
-// Records are small objects in the tenant's namespace with one ordered index.
-// They are this backend's own: no other one's names are among them.
-type Records interface {
-	// CreateRecord writes a new record; volume.ErrExists when there is one.
-	CreateRecord(ctx context.Context, at tenant.Place, name string, data []byte) error
-	// ReadRecord returns a record's bytes; volume.ErrNotFound without one.
-	ReadRecord(ctx context.Context, at tenant.Place, name string) ([]byte, error)
-	// SwapRecord replaces a record's bytes if they still are old, in one step;
-	// volume.ErrPending when they are others, volume.ErrNotFound without one.
-	SwapRecord(ctx context.Context, at tenant.Place, name string, old, data []byte) error
-	// RemoveRecord removes the record and then its index entry. Absent is
-	// success, for each of both.
-	RemoveRecord(ctx context.Context, at tenant.Place, name string) error
-	// ListRecords returns up to limit names that begin with prefix and sort
-	// after `after`, in byte order. A name's record may be gone already.
-	ListRecords(ctx context.Context, at tenant.Place, prefix, after string, limit int) ([]string, error)
 }
 
 // Quota counts what the tenant's volumes take, those of other backends too.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/sdp-csi/sdp-csi/pkg/record"
 	"github.com/sdp-csi/sdp-csi/pkg/tenant"
 	"github.com/sdp-csi/sdp-csi/pkg/volume"
 )
@@ -18,7 +19,7 @@ func (p *Provisioner) Delete(ctx context.Context, at tenant.Place, id volume.ID)
 	}
 	rec, err := p.readVolume(ctx, at, id)
 	if errors.Is(err, volume.ErrNotFound) {
-		return p.forget(ctx, at, volumePrefix+id.Hash, &volumeRecord{Version: recordVersion, progress: begin(deleting)})
+		return p.forget(ctx, at, volumePrefix+id.Hash, &volumeRecord{Volume: record.Volume{Progress: record.Begin(record.Deleting)}})
 	}
 	if err != nil {
 		return err
@@ -28,8 +29,8 @@ func (p *Provisioner) Delete(ctx context.Context, at tenant.Place, id volume.ID)
 
 // forget removes the index entry that can be left of what has no record. It
 // has a record for that time, which keeps other controllers from making it.
-func (p *Provisioner) forget(ctx context.Context, at tenant.Place, name string, rec advancing) error {
-	if err := p.addRecord(ctx, at, name, rec); err != nil {
+func (p *Provisioner) forget(ctx context.Context, at tenant.Place, name string, rec record.Advancing) error {
+	if err := p.book.Add(ctx, at, name, rec); err != nil {
 		return err
 	}
 	return p.cluster.RemoveRecord(ctx, at, name)
@@ -40,7 +41,7 @@ func (p *Provisioner) forget(ctx context.Context, at tenant.Place, name string, 
 // finished by whoever finds it.
 func (p *Provisioner) remove(ctx context.Context, at tenant.Place, id volume.ID, rec *volumeRecord) error {
 	name := volumePrefix + id.Hash
-	if err := p.claim(ctx, at, name, rec); err != nil {
+	if err := p.book.Claim(ctx, at, name, rec); err != nil {
 		return err
 	}
 	if rec.Subvolume != "" {
@@ -73,11 +74,8 @@ func (p *Provisioner) removeSubvolume(ctx context.Context, at tenant.Place, subv
 		}
 		return p.cluster.RemoveRecord(ctx, at, deletedPrefix+subvolume)
 	}
-	data, err := encode(deletedRecord{Version: recordVersion, Subvolume: subvolume})
-	if err != nil {
-		return err
-	}
-	if err := p.cluster.CreateRecord(ctx, at, deletedPrefix+subvolume, data); err != nil && !errors.Is(err, volume.ErrExists) {
+	del := deletedRecord{Head: record.NewHead(), Subvolume: subvolume}
+	if err := p.book.Note(ctx, at, deletedPrefix+subvolume, &del); err != nil && !errors.Is(err, volume.ErrExists) {
 		return err
 	}
 	return p.sweep(ctx, at, subvolume)
@@ -136,7 +134,7 @@ func (p *Provisioner) Sweep(ctx context.Context, at tenant.Place) error {
 	for _, name := range names {
 		// One that cannot be swept does not keep the others.
 		failed = errors.Join(failed, p.sweepNamed(ctx, at, name))
-		if isOpen(failed) {
+		if volume.IsOpen(failed) {
 			break
 		}
 	}
@@ -152,7 +150,7 @@ func (p *Provisioner) sweepNamed(ctx context.Context, at tenant.Place, subvolume
 		return nil
 	}
 	var rec volumeRecord
-	err := p.readRecord(ctx, at, volumePrefix+hash, &rec)
+	err := p.book.Read(ctx, at, volumePrefix+hash, &rec)
 	if err == nil && rec.Subvolume == subvolume {
 		return nil
 	}

@@ -2,10 +2,10 @@ package cephfs
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
+	"github.com/sdp-csi/sdp-csi/pkg/record"
 	"github.com/sdp-csi/sdp-csi/pkg/tenant"
 	"github.com/sdp-csi/sdp-csi/pkg/volume"
 )
@@ -15,6 +15,7 @@ import (
 // those anew when their volumes are asked for again.
 type Provisioner struct {
 	cluster Cluster
+	book    record.Book
 	goldens Goldens
 	now     func() time.Time
 	copies  *copies
@@ -33,7 +34,7 @@ type Options struct {
 
 // NewProvisioner returns a Provisioner on a cluster.
 func NewProvisioner(c Cluster, g Goldens, o Options) *Provisioner {
-	return &Provisioner{cluster: c, goldens: g, now: time.Now, copies: newCopies(o)}
+	return &Provisioner{cluster: c, book: record.NewBook(c), goldens: g, now: time.Now, copies: newCopies(o)}
 }
 
 // Close ends the copies under way. What they have made goes when their
@@ -49,16 +50,12 @@ func (p *Provisioner) Create(ctx context.Context, at, golden tenant.Place, id vo
 		return p.await(ctx, at, id, c, spec.AnswerBy)
 	}
 	rec, err := p.readVolume(ctx, at, id)
-	switch {
-	case err == nil && rec.State == ready:
-		return rec.volume(id)
-	case err == nil:
-		err = p.remove(ctx, at, id, &rec)
-	case errors.Is(err, volume.ErrNotFound):
-		err = nil
-	}
+	there, err := rec.Stands(err, func() error { return p.remove(ctx, at, id, &rec) })
 	if err != nil {
 		return volume.Volume{}, err
+	}
+	if there {
+		return rec.volume(id)
 	}
 	o, err := p.origin(ctx, at, golden, spec.Source)
 	if err == nil {
@@ -85,10 +82,7 @@ func (p *Provisioner) plan(id volume.ID, spec volume.Spec, o origin) (volumeReco
 	if err != nil {
 		return volumeRecord{}, err
 	}
-	rec := volumeRecord{
-		Version: recordVersion, progress: begin(creating), Name: spec.Name, Capacity: capacity, ReadOnly: spec.ReadOnly,
-		Share: spec.Share, Prefetch: spec.Prefetch, Source: newSource(spec.Source), Parent: o.parent, Created: p.now().UTC().Truncate(time.Second),
-	}
+	rec := volumeRecord{Volume: record.NewVolume(spec, capacity, p.now()), Parent: o.parent}
 	if o.isBlank() || !spec.ReadOnly {
 		rec.Subvolume = volumePrefix + id.Hash + "." + rec.Attempt
 	}
@@ -116,17 +110,17 @@ func admit(spec volume.Spec, o origin) error {
 // record tells that one.
 func (p *Provisioner) build(ctx context.Context, at tenant.Place, id volume.ID, rec *volumeRecord, o origin, read func(int64)) error {
 	name := volumePrefix + id.Hash
-	if err := p.addRecord(ctx, at, name, rec); err != nil {
+	if err := p.book.Add(ctx, at, name, rec); err != nil {
 		return err
 	}
 	err := p.cluster.Reserve(ctx, at, sharePrefix+name, rec.Capacity)
 	if err == nil {
 		err = p.fill(ctx, at, id, rec, o, read)
 	}
-	if err == nil || isOpen(err) {
+	if err == nil || volume.IsOpen(err) {
 		return err
 	}
-	return undone(err, p.remove(context.WithoutCancel(ctx), at, id, rec))
+	return volume.Undone(err, p.remove(context.WithoutCancel(ctx), at, id, rec))
 }
 
 func (p *Provisioner) fill(ctx context.Context, at tenant.Place, id volume.ID, rec *volumeRecord, o origin, read func(int64)) error {
@@ -140,8 +134,8 @@ func (p *Provisioner) fill(ctx context.Context, at tenant.Place, id volume.ID, r
 			return err
 		}
 	}
-	rec.State = ready
-	return p.advance(ctx, at, volumePrefix+id.Hash, rec)
+	rec.State = record.Ready
+	return p.book.Advance(ctx, at, volumePrefix+id.Hash, rec)
 }
 
 // hold keeps the parent alive: a snapshot is taken of a live volume, and a
@@ -220,7 +214,7 @@ func (p *Provisioner) Expand(ctx context.Context, at tenant.Place, id volume.ID,
 		return volume.Volume{}, err
 	}
 	rec.Capacity = capacity
-	if err := p.advance(ctx, at, volumePrefix+id.Hash, &rec); err != nil {
+	if err := p.book.Advance(ctx, at, volumePrefix+id.Hash, &rec); err != nil {
 		return volume.Volume{}, err
 	}
 	return rec.volume(id)
@@ -233,10 +227,10 @@ func (p *Provisioner) grow(ctx context.Context, at tenant.Place, id volume.ID, r
 		return err
 	}
 	err := p.cluster.ResizeSubvolume(ctx, at, rec.Subvolume, to)
-	if err == nil || isOpen(err) {
+	if err == nil || volume.IsOpen(err) {
 		return err
 	}
-	return undone(err, p.cluster.Reserve(context.WithoutCancel(ctx), at, share, rec.Capacity))
+	return volume.Undone(err, p.cluster.Reserve(context.WithoutCancel(ctx), at, share, rec.Capacity))
 }
 
 // Free returns the bytes that the place can still get: what the data pool can

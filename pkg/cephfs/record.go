@@ -1,11 +1,10 @@
 package cephfs
 
 import (
-	"encoding/json"
 	"fmt"
 	"strings"
-	"time"
 
+	"github.com/sdp-csi/sdp-csi/pkg/record"
 	"github.com/sdp-csi/sdp-csi/pkg/volume"
 )
 
@@ -25,27 +24,16 @@ const (
 // fsType is what volumes of this backend say their file system is.
 const fsType = "cephfs"
 
-// recordVersion is the version of the records' JSON that this code writes.
-const recordVersion = 1
-
 // volumeRecord is the truth about a volume.
 type volumeRecord struct {
-	Version int `json:"v"`
-	progress
-	Name     string          `json:"name"`
-	Capacity int64           `json:"capacity"`
-	ReadOnly bool            `json:"readOnly,omitempty"`
-	Share    volume.Share    `json:"share,omitempty"`
-	Prefetch volume.Prefetch `json:"prefetch,omitempty"`
-	Source   sourceRecord    `json:"source,omitzero"`
+	record.Volume
 	// Parent is the snapshot that a read-only volume shows, or that a
 	// writable one is being copied from.
 	Parent parentRecord `json:"parent,omitzero"`
 	// Subvolume is a writable volume's, a new name for each attempt to make
 	// it: what an unanswered call makes late is never taken for a later one's.
-	Subvolume string    `json:"subvolume,omitempty"`
-	Directory string    `json:"directory,omitempty"` // of its content
-	Created   time.Time `json:"created"`
+	Subvolume string `json:"subvolume,omitempty"`
+	Directory string `json:"directory,omitempty"` // of its content
 }
 
 // parentRecord is a snapshot and how much is in it.
@@ -59,22 +47,11 @@ func (r parentRecord) isCopy() bool { return strings.HasPrefix(r.Name, copyPrefi
 
 func (r parentRecord) isZero() bool { return r == parentRecord{} }
 
-// sourceRecord is a volume.Source as text.
-type sourceRecord struct {
-	Golden   string `json:"golden,omitempty"`
-	Volume   string `json:"volume,omitempty"`
-	Snapshot string `json:"snapshot,omitempty"`
-}
-
 // snapshotRecord is the truth about a snapshot. One of a read-only volume is
 // another reference to what that volume shows.
 type snapshotRecord struct {
-	Version int `json:"v"`
-	progress
-	Name    string       `json:"name"`
-	Source  string       `json:"source"`
-	Parent  parentRecord `json:"parent"`
-	Created time.Time    `json:"created,omitzero"`
+	record.Snapshot
+	Parent parentRecord `json:"parent"`
 }
 
 // isReference says that the snapshot is not one of a volume's own subvolume.
@@ -82,34 +59,8 @@ func (r snapshotRecord) isReference() bool { return !strings.HasPrefix(r.Parent.
 
 // deletedRecord remembers a subvolume that only snapshots need.
 type deletedRecord struct {
-	Version   int    `json:"v"`
+	record.Head
 	Subvolume string `json:"subvolume"`
-}
-
-func encode(record any) ([]byte, error) {
-	data, err := json.Marshal(record)
-	if err != nil {
-		return nil, fmt.Errorf("encode record: %w", err)
-	}
-	return data, nil
-}
-
-// decode reads a record and refuses one that a newer driver wrote, because
-// what it does not understand it could destroy.
-func decode(name string, data []byte, record any) error {
-	var head struct {
-		Version int `json:"v"`
-	}
-	if err := json.Unmarshal(data, &head); err != nil {
-		return fmt.Errorf("record %s is damaged: %w", name, err)
-	}
-	if head.Version != recordVersion {
-		return fmt.Errorf("record %s has version %d, this driver knows %d: upgrade the driver: %w", name, head.Version, recordVersion, volume.ErrUnsupported)
-	}
-	if err := json.Unmarshal(data, record); err != nil {
-		return fmt.Errorf("record %s is damaged: %w", name, err)
-	}
-	return nil
 }
 
 // check refuses names that this driver did not give. Who stole a tenant's
@@ -148,45 +99,12 @@ func isSubvolumeOf(name, hash string) bool {
 	return ok && len(attempt) == attemptLength && isPart(attempt)
 }
 
-func newSource(s volume.Source) sourceRecord {
-	switch {
-	case s.IsGolden():
-		return sourceRecord{Golden: s.Golden.String()}
-	case s.IsVolume():
-		return sourceRecord{Volume: s.Volume.String()}
-	case s.IsSnapshot():
-		return sourceRecord{Snapshot: s.Snapshot.String()}
-	}
-	return sourceRecord{}
-}
-
-func (r sourceRecord) source() (s volume.Source, err error) {
-	switch {
-	case r.Golden != "":
-		s.Golden, err = volume.ParseGoldenRef(r.Golden)
-	case r.Volume != "":
-		s.Volume, err = volume.ParseID(r.Volume)
-	case r.Snapshot != "":
-		s.Snapshot, err = volume.ParseSnapshotID(r.Snapshot)
-	}
-	return s, err
-}
-
 func (r volumeRecord) volume(id volume.ID) (volume.Volume, error) {
-	source, err := r.Source.source()
-	if err != nil {
-		return volume.Volume{}, fmt.Errorf("record of volume %s: %w", id, err)
-	}
-	return volume.Volume{
-		ID: id, Name: r.Name, Capacity: r.Capacity, ReadOnly: r.ReadOnly,
-		FsType: fsType, Share: r.Share, Prefetch: r.Prefetch, Source: source, Created: r.Created,
-	}, nil
+	v, err := r.Describe(id)
+	v.FsType = fsType
+	return v, err
 }
 
 func (r snapshotRecord) snapshot(id volume.SnapshotID) (volume.Snapshot, error) {
-	source, err := volume.ParseID(r.Source)
-	if err != nil {
-		return volume.Snapshot{}, fmt.Errorf("record of snapshot %s: %w", id, err)
-	}
-	return volume.Snapshot{ID: id, Name: r.Name, Source: source, Size: r.Parent.Size, Created: r.Created}, nil
+	return r.Describe(id, r.Parent.Size)
 }

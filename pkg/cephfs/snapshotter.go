@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/sdp-csi/sdp-csi/pkg/record"
 	"github.com/sdp-csi/sdp-csi/pkg/tenant"
 	"github.com/sdp-csi/sdp-csi/pkg/volume"
 )
@@ -15,16 +16,12 @@ import (
 // snapshot that is there already, whatever its source: the caller compares.
 func (p *Provisioner) CreateSnapshot(ctx context.Context, at tenant.Place, id volume.SnapshotID, name string, source volume.ID) (volume.Snapshot, error) {
 	rec, err := p.readSnapshot(ctx, at, id)
-	switch {
-	case err == nil && rec.State == ready:
-		return rec.snapshot(id)
-	case err == nil:
-		err = p.removeSnapshot(ctx, at, id, &rec)
-	case errors.Is(err, volume.ErrNotFound):
-		err = nil
-	}
+	there, err := rec.Stands(err, func() error { return p.removeSnapshot(ctx, at, id, &rec) })
 	if err != nil {
 		return volume.Snapshot{}, err
+	}
+	if there {
+		return rec.snapshot(id)
 	}
 	parent, err := p.volumeParent(ctx, at, source)
 	if err != nil {
@@ -33,10 +30,8 @@ func (p *Provisioner) CreateSnapshot(ctx context.Context, at tenant.Place, id vo
 	if parent.Name == "" {
 		parent.Name = snapshotPrefix + id.Hash
 	}
-	rec = snapshotRecord{
-		Version: recordVersion, progress: begin(creating), Name: name, Source: source.String(), Parent: parent,
-		Created: p.now().UTC().Truncate(time.Second),
-	}
+	rec = snapshotRecord{Snapshot: record.NewSnapshot(name, source), Parent: parent}
+	rec.Created = p.now().UTC().Truncate(time.Second)
 	if err := p.takeSnapshot(ctx, at, id, source, &rec); err != nil {
 		return volume.Snapshot{}, err
 	}
@@ -44,14 +39,14 @@ func (p *Provisioner) CreateSnapshot(ctx context.Context, at tenant.Place, id vo
 }
 
 func (p *Provisioner) takeSnapshot(ctx context.Context, at tenant.Place, id volume.SnapshotID, source volume.ID, rec *snapshotRecord) error {
-	if err := p.addRecord(ctx, at, snapshotPrefix+id.Hash, rec); err != nil {
+	if err := p.book.Add(ctx, at, snapshotPrefix+id.Hash, rec); err != nil {
 		return err
 	}
 	err := p.sealSnapshot(ctx, at, id, source, rec)
-	if err == nil || isOpen(err) {
+	if err == nil || volume.IsOpen(err) {
 		return err
 	}
-	return undone(err, p.removeSnapshot(context.WithoutCancel(ctx), at, id, rec))
+	return volume.Undone(err, p.removeSnapshot(context.WithoutCancel(ctx), at, id, rec))
 }
 
 func (p *Provisioner) sealSnapshot(ctx context.Context, at tenant.Place, id volume.SnapshotID, source volume.ID, rec *snapshotRecord) (err error) {
@@ -66,8 +61,8 @@ func (p *Provisioner) sealSnapshot(ctx context.Context, at tenant.Place, id volu
 	if err != nil {
 		return fmt.Errorf("snapshot of volume %s: %w", source, err)
 	}
-	rec.State = ready
-	return p.advance(ctx, at, snapshotPrefix+id.Hash, rec)
+	rec.State = record.Ready
+	return p.book.Advance(ctx, at, snapshotPrefix+id.Hash, rec)
 }
 
 // DeleteSnapshot removes a snapshot. While volumes show it, or are being
@@ -75,7 +70,7 @@ func (p *Provisioner) sealSnapshot(ctx context.Context, at tenant.Place, id volu
 func (p *Provisioner) DeleteSnapshot(ctx context.Context, at tenant.Place, id volume.SnapshotID) error {
 	rec, err := p.readSnapshot(ctx, at, id)
 	if errors.Is(err, volume.ErrNotFound) {
-		return p.forget(ctx, at, snapshotPrefix+id.Hash, &snapshotRecord{Version: recordVersion, progress: begin(deleting)})
+		return p.forget(ctx, at, snapshotPrefix+id.Hash, &snapshotRecord{Snapshot: record.Snapshot{Progress: record.Begin(record.Deleting)}})
 	}
 	if err != nil {
 		return err
@@ -87,7 +82,7 @@ func (p *Provisioner) DeleteSnapshot(ctx context.Context, at tenant.Place, id vo
 func (p *Provisioner) removeSnapshot(ctx context.Context, at tenant.Place, id volume.SnapshotID, rec *snapshotRecord) error {
 	name := snapshotPrefix + id.Hash
 	if rec.isReference() {
-		if err := p.claim(ctx, at, name, rec); err != nil {
+		if err := p.book.Claim(ctx, at, name, rec); err != nil {
 			return err
 		}
 		if !rec.Parent.isZero() {
@@ -100,7 +95,7 @@ func (p *Provisioner) removeSnapshot(ctx context.Context, at tenant.Place, id vo
 	if err := p.cluster.RemoveSnapshot(ctx, at, rec.Parent.Subvolume, rec.Parent.Name); err != nil {
 		return err
 	}
-	if err := p.claim(ctx, at, name, rec); err != nil {
+	if err := p.book.Claim(ctx, at, name, rec); err != nil {
 		return err
 	}
 	if err := p.sweep(ctx, at, rec.Parent.Subvolume); err != nil {

@@ -30,9 +30,9 @@ func (l *Library) Retire(ctx context.Context, at tenant.Place, ref volume.Golden
 	return nil
 }
 
-func (l *Library) retire(ctx context.Context, at tenant.Place, ref volume.GoldenRef, rec record) error {
+func (l *Library) retire(ctx context.Context, at tenant.Place, ref volume.GoldenRef, rec goldenRecord) error {
 	rec.State = volume.GoldenRetired
-	return l.update(ctx, at, ref, rec)
+	return l.update(ctx, at, ref, &rec)
 }
 
 // Delete retires a golden and, when the grace is over and no node's lease is
@@ -67,13 +67,13 @@ func (l *Library) Delete(ctx context.Context, at tenant.Place, ref volume.Golden
 // counted for good: from then on nobody begins a new one. A clone that was
 // begun before and is made after the count keeps its data all the same: Ceph
 // keeps the snapshot and refuses to remove the image.
-func (l *Library) remove(ctx context.Context, at tenant.Place, ref volume.GoldenRef, rec record) error {
+func (l *Library) remove(ctx context.Context, at tenant.Place, ref volume.GoldenRef, rec goldenRecord) error {
 	if err := l.refuseInUse(ctx, at, ref); err != nil {
 		return err
 	}
 	if rec.Leaving.IsZero() {
 		rec.State, rec.Leaving = volume.GoldenRetired, l.now()
-		if err := l.update(ctx, at, ref, rec); err != nil {
+		if err := l.update(ctx, at, ref, &rec); err != nil {
 			return err
 		}
 		if err := l.refuseInUse(ctx, at, ref); err != nil {
@@ -90,7 +90,7 @@ func (l *Library) remove(ctx context.Context, at tenant.Place, ref volume.Golden
 		return err
 	}
 	rec.State = volume.GoldenDeleted
-	return l.update(ctx, at, ref, rec)
+	return l.update(ctx, at, ref, &rec)
 }
 
 // refuseInUse refuses while the golden has clones.

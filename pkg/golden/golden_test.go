@@ -274,7 +274,8 @@ func TestTakenOverImportDoesNotSeal(t *testing.T) {
 			slept = true
 			// The lock expires, and another import crashes half way.
 			other := []byte(`{"v":1,"state":"creating","golden":"resnet50:v1","attempt":"other","created":"2026-07-01T12:00:00Z"}`)
-			if err := b.ceph.UpdateRecord(context.Background(), b.at, b.ref.Image(), other); err != nil {
+			ours, err := b.ceph.ReadRecord(context.Background(), b.at, b.ref.Image())
+			if err = errors.Join(err, b.ceph.SwapRecord(context.Background(), b.at, b.ref.Image(), ours, other)); err != nil {
 				t.Error(err)
 			}
 		}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/sdp-csi/sdp-csi/pkg/golden/image"
+	"github.com/sdp-csi/sdp-csi/pkg/record"
 	"github.com/sdp-csi/sdp-csi/pkg/tenant"
 	"github.com/sdp-csi/sdp-csi/pkg/volume"
 )
@@ -67,19 +68,19 @@ func (l *Library) Import(ctx context.Context, at tenant.Place, ref volume.Golden
 
 // importable returns the golden's record, the zero one without a golden, and
 // refuses a name that was used up.
-func (l *Library) importable(ctx context.Context, at tenant.Place, ref volume.GoldenRef) (record, error) {
+func (l *Library) importable(ctx context.Context, at tenant.Place, ref volume.GoldenRef) (goldenRecord, error) {
 	rec, err := l.read(ctx, at, ref)
 	if errors.Is(err, volume.ErrNotFound) {
-		return record{}, nil
+		return goldenRecord{}, nil
 	}
 	if err != nil {
-		return record{}, err
+		return goldenRecord{}, err
 	}
 	if rec.State == volume.GoldenRetired || rec.State == volume.GoldenDeleted {
-		return record{}, fmt.Errorf("golden %s is %s and its name is never used again: choose another version: %w", ref, rec.State, volume.ErrConflict)
+		return goldenRecord{}, fmt.Errorf("golden %s is %s and its name is never used again: choose another version: %w", ref, rec.State, volume.ErrConflict)
 	}
 	if rec.backend() != l.backend {
-		return record{}, fmt.Errorf("golden %s is in backend %s, whole or begun: choose another version, or delete it if it was never sealed: %w", ref, rec.backend(), volume.ErrConflict)
+		return goldenRecord{}, fmt.Errorf("golden %s is in backend %s, whole or begun: choose another version, or delete it if it was never sealed: %w", ref, rec.backend(), volume.ErrConflict)
 	}
 	return rec, nil
 }
@@ -122,7 +123,7 @@ type importing struct {
 }
 
 // compare says whether the golden that is there has the same content.
-func (i *importing) compare(ctx context.Context, rec record) error {
+func (i *importing) compare(ctx context.Context, rec goldenRecord) error {
 	digest, err := i.digest(ctx, func(data []byte, at int64) []byte {
 		i.progress(StepCompare, at, i.image.Size)
 		return data[:cap(data)]
@@ -139,14 +140,14 @@ func (i *importing) compare(ctx context.Context, rec record) error {
 
 // make seeds and seals the golden. old is the record that an earlier import
 // left, or zero.
-func (i *importing) make(ctx context.Context, old record, note string) (record, error) {
-	rec := record{
-		Version: recordVersion, State: volume.GoldenCreating, Golden: i.ref.Name + ":" + i.ref.Version,
+func (i *importing) make(ctx context.Context, old goldenRecord, note string) (goldenRecord, error) {
+	rec := goldenRecord{
+		Head: record.NewHead(), State: volume.GoldenCreating, Golden: i.ref.Name + ":" + i.ref.Version,
 		FsType: i.image.FsType, Size: roundUp(i.image.Size), DataBytes: i.image.Size, Source: note,
 		Created: i.now().UTC().Truncate(time.Second), Attempt: rand.Text(),
 	}
-	if err := i.begin(ctx, old, rec); err != nil {
-		return record{}, err
+	if err := i.begin(ctx, old, &rec); err != nil {
+		return goldenRecord{}, err
 	}
 	rec, err := i.seed(ctx, rec)
 	if err == nil {
@@ -156,31 +157,32 @@ func (i *importing) make(ctx context.Context, old record, note string) (record, 
 		rec, err = i.snapshot(ctx, rec)
 	}
 	if err != nil {
-		return record{}, i.giveUp(ctx, err)
+		return goldenRecord{}, i.giveUp(ctx, err)
 	}
 	rec.State = volume.GoldenReady
 	// From here on nothing is removed: without an answer the golden may be
 	// ready, and in use, or not.
-	return rec, i.update(ctx, i.at, i.ref, rec)
+	return rec, i.update(ctx, i.at, i.ref, &rec)
 }
 
 // roundUp makes an image of whole objects.
 func roundUp(size int64) int64 { return (size + chunk - 1) / chunk * chunk }
 
 // begin writes the record, after removing what an earlier import left.
-func (i *importing) begin(ctx context.Context, old, rec record) error {
+func (i *importing) begin(ctx context.Context, old goldenRecord, rec *goldenRecord) error {
 	if err := i.removeImage(ctx, i.at, i.ref); err != nil {
 		return err
 	}
 	if old.State == volume.GoldenCreating {
+		rec.Head = old.Head
 		return i.update(ctx, i.at, i.ref, rec)
 	}
-	return i.create(ctx, i.at, i.ref, rec)
+	return i.book.Add(ctx, i.at, i.ref.Image(), rec)
 }
 
 // fence refuses to go on when another import took over, which only happens to
 // one that slept for longer than its lock lives.
-func (i *importing) fence(ctx context.Context, rec record) error {
+func (i *importing) fence(ctx context.Context, rec goldenRecord) error {
 	now, err := i.read(ctx, i.at, i.ref)
 	if err != nil {
 		return err
@@ -194,14 +196,14 @@ func (i *importing) fence(ctx context.Context, rec record) error {
 var errTakenOver = fmt.Errorf("another import of the same name took over: %w", volume.ErrPending)
 
 // snapshot takes the snapshot that seals and notes its and the image's ids.
-func (i *importing) snapshot(ctx context.Context, rec record) (record, error) {
+func (i *importing) snapshot(ctx context.Context, rec goldenRecord) (goldenRecord, error) {
 	name := i.ref.Image()
 	if err := i.store.CreateSnapshot(ctx, i.at, name, volume.SealedSnapshot); err != nil {
-		return record{}, err
+		return goldenRecord{}, err
 	}
 	var err error
 	if rec.ImageID, err = i.store.ImageID(ctx, i.at, name); err != nil {
-		return record{}, err
+		return goldenRecord{}, err
 	}
 	rec.SnapshotID, err = i.store.SnapshotID(ctx, i.at, name, volume.SealedSnapshot)
 	return rec, err

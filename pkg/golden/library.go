@@ -6,8 +6,7 @@ import (
 	"fmt"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
+	"github.com/sdp-csi/sdp-csi/pkg/record"
 	"github.com/sdp-csi/sdp-csi/pkg/tenant"
 	"github.com/sdp-csi/sdp-csi/pkg/volume"
 )
@@ -28,6 +27,7 @@ type Options struct {
 // of those in others, whose names are taken. Safe for concurrent use.
 type Library struct {
 	store    Store
+	book     record.Book
 	backend  volume.Backend
 	inFlight int
 	grace    time.Duration
@@ -36,7 +36,7 @@ type Library struct {
 
 // NewLibrary returns the library of what store holds.
 func NewLibrary(store Store, o Options) *Library {
-	l := &Library{store: store, backend: volume.RBD, inFlight: o.InFlight, grace: o.Grace, now: o.Now}
+	l := &Library{store: store, book: record.NewBook(store), backend: volume.RBD, inFlight: o.InFlight, grace: o.Grace, now: o.Now}
 	if _, ok := store.(Trees); ok {
 		l.backend = volume.CephFS
 	}
@@ -88,97 +88,43 @@ func (l *Library) Children(ctx context.Context, at tenant.Place, ref volume.Gold
 	return count, err
 }
 
-// readers is how many records of a page are read at once.
-const readers = 16
-
 // List returns one page of a tenant's goldens in the order of their names, in
 // whatever state they are, and the name to go on after (empty: there are no
 // more). A page can have fewer goldens than limit before the end. It opens no
 // image.
 func (l *Library) List(ctx context.Context, at tenant.Place, after string, limit int) ([]volume.Golden, string, error) {
-	names, err := l.store.ListRecords(ctx, at, recordPrefix, recordPrefix+after, limit)
-	if err != nil || len(names) == 0 {
-		return nil, "", err
-	}
-	found := make([]*volume.Golden, len(names))
-	var group errgroup.Group
-	group.SetLimit(readers)
-	for i, name := range names {
-		group.Go(func() (err error) {
-			found[i], err = l.listed(ctx, at, name)
-			return err
-		})
-	}
-	if err := group.Wait(); err != nil {
-		return nil, "", err
-	}
-	next := ""
-	if len(names) == limit {
-		next = names[len(names)-1][len(recordPrefix):]
-	}
-	return compact(found), next, nil
-}
-
-// listed returns the golden of a record's name; nil when it has just gone.
-func (l *Library) listed(ctx context.Context, at tenant.Place, name string) (*volume.Golden, error) {
-	data, err := l.store.ReadRecord(ctx, at, name)
-	if errors.Is(err, volume.ErrNotFound) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	rec, err := decode(name, data)
-	if err != nil {
-		return nil, err
-	}
-	g, err := rec.golden(at)
-	return &g, err
-}
-
-func compact(found []*volume.Golden) []volume.Golden {
-	all := make([]volume.Golden, 0, len(found))
-	for _, one := range found {
-		if one != nil {
-			all = append(all, *one)
+	return record.Page(ctx, l.store, at, recordPrefix, after, limit, func(rest string) (volume.Golden, error) {
+		var rec goldenRecord
+		if err := l.book.Read(ctx, at, recordPrefix+rest, &rec); err != nil {
+			return volume.Golden{}, err
 		}
-	}
-	return all
+		return rec.golden(at)
+	})
 }
 
 // read returns a golden's record. Without one it wraps volume.ErrNotFound and
 // says how to make one.
-func (l *Library) read(ctx context.Context, at tenant.Place, ref volume.GoldenRef) (record, error) {
-	data, err := l.store.ReadRecord(ctx, at, ref.Image())
-	if errors.Is(err, volume.ErrNotFound) {
+func (l *Library) read(ctx context.Context, at tenant.Place, ref volume.GoldenRef) (rec goldenRecord, err error) {
+	err = l.book.Read(ctx, at, ref.Image(), &rec)
+	switch {
+	case errors.Is(err, volume.ErrNotFound):
 		ref.Tenant = ""
 		how := "PATH"
 		if l.backend == volume.CephFS {
 			how += " --backend cephfs"
 		}
-		return record{}, fmt.Errorf("golden %s/%s does not exist: import it with `sdpctl golden import --tenant %s %s %s`: %w",
+		err = fmt.Errorf("golden %s/%s does not exist: import it with `sdpctl golden import --tenant %s %s %s`: %w",
 			at.Tenant(), ref, at.Tenant(), ref, how, volume.ErrNotFound)
+	case err != nil:
+		err = fmt.Errorf("read golden %s: %w", ref, err)
 	}
-	if err != nil {
-		return record{}, fmt.Errorf("read golden %s: %w", ref, err)
-	}
-	return decode(ref.Image(), data)
+	return rec, err
 }
 
-func (l *Library) create(ctx context.Context, at tenant.Place, ref volume.GoldenRef, rec record) error {
-	data, err := rec.encode()
-	if err != nil {
-		return err
-	}
-	return l.store.CreateRecord(ctx, at, ref.Image(), data)
-}
-
-func (l *Library) update(ctx context.Context, at tenant.Place, ref volume.GoldenRef, rec record) error {
-	data, err := rec.encode()
-	if err != nil {
-		return err
-	}
-	return l.store.UpdateRecord(ctx, at, ref.Image(), data)
+// update writes a record over the one that was read or written last. Where
+// another program has changed it since, it wraps volume.ErrPending.
+func (l *Library) update(ctx context.Context, at tenant.Place, ref volume.GoldenRef, rec *goldenRecord) error {
+	return l.book.Advance(ctx, at, ref.Image(), rec)
 }
 
 // lock keeps other imports and deletions of the golden away.

@@ -35,7 +35,7 @@ func (w *Waiting) Unwrap() error { return volume.ErrInUse }
 
 // refuseRead refuses while nodes may read the golden: an open for reading
 // leaves no trace in Ceph, so they are given time, and say so themselves.
-func (l *Library) refuseRead(ctx context.Context, at tenant.Place, ref volume.GoldenRef, rec record) error {
+func (l *Library) refuseRead(ctx context.Context, at tenant.Place, ref volume.GoldenRef, rec goldenRecord) error {
 	ref.Tenant = at.Tenant()
 	if until := rec.Leaving.Add(l.grace); l.now().Before(until) {
 		return &Waiting{Golden: ref, Until: until}
@@ -81,14 +81,11 @@ const purgePage = 256
 // purge deletes the golden of a record if that was asked for. One that has to
 // wait, or that another call is busy with, is left for the next time.
 func (l *Library) purge(ctx context.Context, at tenant.Place, name string) error {
-	data, err := l.store.ReadRecord(ctx, at, name)
+	var rec goldenRecord
+	err := l.book.Read(ctx, at, name, &rec)
 	if errors.Is(err, volume.ErrNotFound) {
 		return nil
 	}
-	if err != nil {
-		return err
-	}
-	rec, err := decode(name, data)
 	if err != nil || rec.State != volume.GoldenRetired || rec.Leaving.IsZero() || rec.backend() != l.backend {
 		return err
 	}

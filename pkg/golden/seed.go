@@ -20,13 +20,13 @@ import (
 const chunk = 4 << 20
 
 // seed makes the image and gives it its content.
-func (i *importing) seed(ctx context.Context, rec record) (record, error) {
+func (i *importing) seed(ctx context.Context, rec goldenRecord) (goldenRecord, error) {
 	if err := i.store.CreateImage(ctx, i.at, i.ref.Image(), rec.Size); err != nil {
-		return record{}, err
+		return goldenRecord{}, err
 	}
 	target, err := i.store.OpenImage(ctx, i.at, i.ref.Image())
 	if err != nil {
-		return record{}, err
+		return goldenRecord{}, err
 	}
 	rec.Digest, err = i.fill(ctx, target)
 	if err == nil {

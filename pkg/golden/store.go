@@ -5,15 +5,16 @@ import (
 	"io"
 	"time"
 
+	"github.com/sdp-csi/sdp-csi/pkg/record"
 	"github.com/sdp-csi/sdp-csi/pkg/tenant"
 )
 
 // Store is Ceph as goldens need it. pkg/ceph implements it on a real Ceph,
 // tests/fake in memory. The contracts of errors, time and concurrency are
-// those of rbd.Cluster. There is one for each backend; their records of
+// those of record.Store. There is one for each backend; their records of
 // goldens, and the locks on those, are the same.
 type Store interface {
-	Records
+	record.Store
 	Images
 	Leases
 	// LockRecord takes an exclusive, self-expiring lock on a name and keeps
@@ -21,15 +22,6 @@ type Store interface {
 	// locked wraps volume.ErrPending. The lock of a killed holder expires
 	// within a minute.
 	LockRecord(ctx context.Context, at tenant.Place, name string) (unlock func(), err error)
-}
-
-// Records are the golden's records, under the contract of rbd.Records.
-type Records interface {
-	CreateRecord(ctx context.Context, at tenant.Place, name string, data []byte) error
-	ReadRecord(ctx context.Context, at tenant.Place, name string) ([]byte, error)
-	UpdateRecord(ctx context.Context, at tenant.Place, name string, data []byte) error
-	RemoveRecord(ctx context.Context, at tenant.Place, name string) error
-	ListRecords(ctx context.Context, at tenant.Place, prefix, after string, limit int) ([]string, error)
 }
 
 // Images are the images and snapshots that goldens are.

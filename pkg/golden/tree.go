@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/sdp-csi/sdp-csi/pkg/golden/image"
+	"github.com/sdp-csi/sdp-csi/pkg/record"
 	"github.com/sdp-csi/sdp-csi/pkg/tenant"
 	"github.com/sdp-csi/sdp-csi/pkg/volume"
 )
@@ -86,7 +87,7 @@ func (f *filesImport) count(step Step, n int) {
 }
 
 // compare says whether the golden that is there has the same content.
-func (f *filesImport) compare(ctx context.Context, rec record) error {
+func (f *filesImport) compare(ctx context.Context, rec goldenRecord) error {
 	digest, err := f.walk(ctx, nil)
 	if err == nil && (digest != rec.Digest || rec.FsType != volume.FilesType) {
 		err = fmt.Errorf("it is there already with other content (%s, %s; this would be %s, %s): choose another version: %w",
@@ -96,14 +97,14 @@ func (f *filesImport) compare(ctx context.Context, rec record) error {
 }
 
 // make seeds and seals the golden, as importing.make does.
-func (f *filesImport) make(ctx context.Context, to Trees, old record, note string) (record, error) {
-	rec := record{
-		Version: recordVersion, State: volume.GoldenCreating, Golden: f.ref.Name + ":" + f.ref.Version,
+func (f *filesImport) make(ctx context.Context, to Trees, old goldenRecord, note string) (goldenRecord, error) {
+	rec := goldenRecord{
+		Head: record.NewHead(), State: volume.GoldenCreating, Golden: f.ref.Name + ":" + f.ref.Version,
 		FsType: volume.FilesType, Size: max(roundUp(f.tree.Bytes()), volume.MinSize), DataBytes: f.tree.Bytes(), Source: note,
 		Created: f.now().UTC().Truncate(time.Second), Attempt: rand.Text(),
 	}
-	if err := f.begin(ctx, old, rec); err != nil {
-		return record{}, err
+	if err := f.begin(ctx, old, &rec); err != nil {
+		return goldenRecord{}, err
 	}
 	var err error
 	if rec.Digest, err = f.seed(ctx, to); err == nil {
@@ -113,10 +114,10 @@ func (f *filesImport) make(ctx context.Context, to Trees, old record, note strin
 		rec, err = f.snapshot(ctx, rec)
 	}
 	if err != nil {
-		return record{}, f.giveUp(ctx, err)
+		return goldenRecord{}, f.giveUp(ctx, err)
 	}
 	rec.State = volume.GoldenReady
-	return rec, f.update(ctx, f.at, f.ref, rec)
+	return rec, f.update(ctx, f.at, f.ref, &rec)
 }
 
 // seed makes the directory and gives it its content. It has no quota: the

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/sdp-csi/sdp-csi/pkg/record"
 	"github.com/sdp-csi/sdp-csi/pkg/tenant"
 	"github.com/sdp-csi/sdp-csi/pkg/volume"
 )
@@ -19,7 +20,7 @@ import (
 // All methods are safe for concurrent use, also on the same name, and none
 // waits for a call on another name.
 type Cluster interface {
-	Records
+	record.Store
 	Images
 	Snapshots
 	Quota
@@ -28,26 +29,6 @@ type Cluster interface {
 	ListNamespaces(ctx context.Context, at tenant.Place) ([]string, error)
 	// Free returns the bytes that the place's pool can still store.
 	Free(ctx context.Context, at tenant.Place) (int64, error)
-}
-
-// Records are small objects in the tenant's namespace, plus one ordered index
-// of their names, so that lists come in pages and in order.
-type Records interface {
-	// CreateRecord writes a new record and its index entry. The entry is
-	// there before the record is. It wraps volume.ErrExists when there is one.
-	CreateRecord(ctx context.Context, at tenant.Place, name string, data []byte) error
-	// ReadRecord returns a record's bytes; volume.ErrNotFound without one,
-	// volume.ErrDenied when the connection's user may not read it.
-	ReadRecord(ctx context.Context, at tenant.Place, name string) ([]byte, error)
-	// SwapRecord replaces a record's bytes if they still are old, in one step;
-	// volume.ErrPending when they are others, volume.ErrNotFound without one.
-	SwapRecord(ctx context.Context, at tenant.Place, name string, old, data []byte) error
-	// RemoveRecord removes the record and then its index entry. Absent is
-	// success, for each of both.
-	RemoveRecord(ctx context.Context, at tenant.Place, name string) error
-	// ListRecords returns up to limit names that begin with prefix and sort
-	// after `after`, in byte order. A name's record may be gone already.
-	ListRecords(ctx context.Context, at tenant.Place, prefix, after string, limit int) ([]string, error)
 }
 
 // Quota counts what the volumes of a place take: each has a share, kept by its

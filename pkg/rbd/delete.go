@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/sdp-csi/sdp-csi/pkg/record"
 	"github.com/sdp-csi/sdp-csi/pkg/tenant"
 	"github.com/sdp-csi/sdp-csi/pkg/volume"
 )
@@ -28,8 +29,8 @@ func (p *Provisioner) Delete(ctx context.Context, at tenant.Place, id volume.ID)
 // other controllers from making the volume.
 func (p *Provisioner) forget(ctx context.Context, at tenant.Place, id volume.ID) error {
 	name := volumePrefix + id.Hash
-	rec := volumeRecord{Version: recordVersion, progress: begin(deleting)}
-	if err := p.addRecord(ctx, at, name, &rec); err != nil {
+	rec := volumeRecord{Volume: record.Volume{Progress: record.Begin(record.Deleting)}}
+	if err := p.book.Add(ctx, at, name, &rec); err != nil {
 		return err
 	}
 	if err := p.cluster.RemoveImage(ctx, at, name); err != nil {
@@ -56,8 +57,8 @@ func (p *Provisioner) releaseLeft(ctx context.Context, at tenant.Place, name str
 // finished by whoever finds it.
 func (p *Provisioner) remove(ctx context.Context, at tenant.Place, id volume.ID, rec *volumeRecord) error {
 	name := volumePrefix + id.Hash
-	interrupted := rec.State == deleting
-	if err := p.claim(ctx, at, name, rec); err != nil {
+	interrupted := rec.State == record.Deleting
+	if err := p.book.Claim(ctx, at, name, rec); err != nil {
 		return err
 	}
 	aside, err := p.removeImage(ctx, at, id, rec)
@@ -98,8 +99,8 @@ func (p *Provisioner) setAside(ctx context.Context, at tenant.Place, id volume.I
 		return err
 	}
 	aside := deletedPrefix + rec.ImageID
-	del := deletedRecord{Version: recordVersion, ImageID: rec.ImageID, Volume: id.Hash, Parent: rec.Parent}
-	if err := p.createRecord(ctx, at, aside, del); err != nil && !errors.Is(err, volume.ErrExists) {
+	del := deletedRecord{Head: record.NewHead(), ImageID: rec.ImageID, Volume: id.Hash, Parent: rec.Parent}
+	if err := p.book.Note(ctx, at, aside, &del); err != nil && !errors.Is(err, volume.ErrExists) {
 		return err
 	}
 	return p.cluster.RenameImage(ctx, at, name, aside)
@@ -142,7 +143,7 @@ func (p *Provisioner) dropSnapshot(ctx context.Context, at tenant.Place, of pare
 // goes last: an interrupted sweep is finished by whoever sweeps again.
 func (p *Provisioner) sweep(ctx context.Context, at tenant.Place, imageID, hash string) error {
 	var rec deletedRecord
-	err := p.readRecord(ctx, at, deletedPrefix+imageID, &rec)
+	err := p.book.Read(ctx, at, deletedPrefix+imageID, &rec)
 	if errors.Is(err, volume.ErrNotFound) {
 		return p.unlist(ctx, at, imageID, hash)
 	}
@@ -209,7 +210,7 @@ func (p *Provisioner) Sweep(ctx context.Context, at tenant.Place) error {
 		for _, name := range names {
 			// One that cannot be swept does not keep the others.
 			failed = errors.Join(failed, p.sweepNamed(ctx, at, name))
-			if isOpen(failed) {
+			if volume.IsOpen(failed) {
 				return fmt.Errorf("sweep %s: %w", at, failed)
 			}
 		}
@@ -224,7 +225,7 @@ func (p *Provisioner) Sweep(ctx context.Context, at tenant.Place) error {
 // nothing to know about the image.
 func (p *Provisioner) sweepNamed(ctx context.Context, at tenant.Place, name string) error {
 	var rec deletedRecord
-	err := p.readRecord(ctx, at, name, &rec)
+	err := p.book.Read(ctx, at, name, &rec)
 	if errors.Is(err, volume.ErrNotFound) {
 		return nil
 	}

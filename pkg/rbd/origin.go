@@ -59,9 +59,9 @@ func (p *Provisioner) snapshotOrigin(ctx context.Context, at tenant.Place, id vo
 	if err != nil {
 		return origin{}, err
 	}
-	source, err := volume.ParseID(rec.Source)
+	source, err := rec.Of(id)
 	if err != nil {
-		return origin{}, fmt.Errorf("record of snapshot %s: %w", id, err)
+		return origin{}, err
 	}
 	return origin{place: at, fsType: rec.FsType, block: rec.Block, parent: parentRecord{
 		Tenant: at.Tenant(), ImageID: rec.ImageID, Snapshot: snapshotPrefix + id.Hash, Size: rec.Size, Volume: source.Hash,

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/sdp-csi/sdp-csi/pkg/record"
 	"github.com/sdp-csi/sdp-csi/pkg/tenant"
 	"github.com/sdp-csi/sdp-csi/pkg/volume"
 )
@@ -14,13 +15,14 @@ import (
 // driver.Provisioner and driver.Snapshotter and keeps no state.
 type Provisioner struct {
 	cluster Cluster
+	book    record.Book
 	goldens Goldens
 	now     func() time.Time
 }
 
 // NewProvisioner returns a Provisioner on a cluster.
 func NewProvisioner(c Cluster, g Goldens) *Provisioner {
-	return &Provisioner{cluster: c, goldens: g, now: time.Now}
+	return &Provisioner{cluster: c, book: record.NewBook(c), goldens: g, now: time.Now}
 }
 
 // Create makes the volume of id, or returns the one that is there. The record
@@ -28,16 +30,12 @@ func NewProvisioner(c Cluster, g Goldens) *Provisioner {
 // by the next Create or Delete of the same id.
 func (p *Provisioner) Create(ctx context.Context, at, golden tenant.Place, id volume.ID, spec volume.Spec) (volume.Volume, error) {
 	rec, err := p.readVolume(ctx, at, id)
-	switch {
-	case err == nil && rec.State == ready:
-		return rec.volume(id)
-	case err == nil:
-		err = p.remove(ctx, at, id, &rec)
-	case errors.Is(err, volume.ErrNotFound):
-		err = nil
-	}
+	there, err := rec.Stands(err, func() error { return p.remove(ctx, at, id, &rec) })
 	if err != nil {
 		return volume.Volume{}, err
+	}
+	if there {
+		return rec.volume(id)
 	}
 	rec, o, err := p.plan(ctx, at, golden, spec)
 	if err != nil {
@@ -63,11 +61,7 @@ func (p *Provisioner) plan(ctx context.Context, at, golden tenant.Place, spec vo
 	if err != nil {
 		return volumeRecord{}, o, err
 	}
-	return volumeRecord{
-		Version: recordVersion, progress: begin(creating), Name: spec.Name, Capacity: capacity,
-		ReadOnly: spec.ReadOnly, Block: spec.Block, FsType: fsType, Share: spec.Share, Prefetch: spec.Prefetch,
-		Source: newSource(spec.Source), Parent: o.parent, Created: p.now().UTC().Truncate(time.Second),
-	}, o, nil
+	return volumeRecord{Volume: record.NewVolume(spec, capacity, p.now()), Block: spec.Block, FsType: fsType, Parent: o.parent}, o, nil
 }
 
 // build makes the record and the image. What a failure leaves it removes, or
@@ -78,17 +72,17 @@ func (p *Provisioner) build(ctx context.Context, at tenant.Place, id volume.ID, 
 	if o.parent.Volume != "" && o.parent.Snapshot == "" {
 		rec.Parent.Snapshot = copyPrefix + id.Hash
 	}
-	if err := p.addRecord(ctx, at, volumePrefix+id.Hash, rec); err != nil {
+	if err := p.book.Add(ctx, at, volumePrefix+id.Hash, rec); err != nil {
 		return err
 	}
 	err := p.cluster.Reserve(ctx, at, volumePrefix+id.Hash, rec.Capacity)
 	if err == nil {
 		err = p.fill(ctx, at, id, rec, o)
 	}
-	if err == nil || isOpen(err) {
+	if err == nil || volume.IsOpen(err) {
 		return err
 	}
-	return undone(err, p.remove(context.WithoutCancel(ctx), at, id, rec))
+	return volume.Undone(err, p.remove(context.WithoutCancel(ctx), at, id, rec))
 }
 
 func (p *Provisioner) fill(ctx context.Context, at tenant.Place, id volume.ID, rec *volumeRecord, o origin) error {
@@ -100,8 +94,8 @@ func (p *Provisioner) fill(ctx context.Context, at tenant.Place, id volume.ID, r
 	if err != nil {
 		return err
 	}
-	rec.ImageID, rec.State = imageID, ready
-	return p.advance(ctx, at, name, rec)
+	rec.ImageID, rec.State = imageID, record.Ready
+	return p.book.Advance(ctx, at, name, rec)
 }
 
 func (p *Provisioner) makeImage(ctx context.Context, at tenant.Place, name string, rec *volumeRecord, o origin) error {
@@ -125,12 +119,12 @@ func (p *Provisioner) newImage(ctx context.Context, at tenant.Place, name string
 
 // anew makes what nobody else can have made while the record is ours: what is
 // there already is removed first.
-func (p *Provisioner) anew(ctx context.Context, at tenant.Place, name string, rec advancing, create, remove func() error) error {
+func (p *Provisioner) anew(ctx context.Context, at tenant.Place, name string, rec record.Advancing, create, remove func() error) error {
 	err := create()
 	if !errors.Is(err, volume.ErrExists) {
 		return err
 	}
-	if err := p.hold(ctx, at, name, rec); err != nil {
+	if err := p.book.Hold(ctx, at, name, rec); err != nil {
 		return err
 	}
 	if err := remove(); err != nil {
@@ -213,7 +207,7 @@ func (p *Provisioner) Expand(ctx context.Context, at tenant.Place, id volume.ID,
 		return volume.Volume{}, err
 	}
 	rec.Capacity = capacity
-	if err := p.advance(ctx, at, volumePrefix+id.Hash, &rec); err != nil {
+	if err := p.book.Advance(ctx, at, volumePrefix+id.Hash, &rec); err != nil {
 		return volume.Volume{}, err
 	}
 	return rec.volume(id)
@@ -225,10 +219,10 @@ func (p *Provisioner) grow(ctx context.Context, at tenant.Place, name string, fr
 		return err
 	}
 	err := p.cluster.ResizeImage(ctx, at, name, to)
-	if err == nil || isOpen(err) {
+	if err == nil || volume.IsOpen(err) {
 		return err
 	}
-	return undone(err, p.cluster.Reserve(context.WithoutCancel(ctx), at, name, from))
+	return volume.Undone(err, p.cluster.Reserve(context.WithoutCancel(ctx), at, name, from))
 }
 
 // Free returns the bytes that the place can still get: what its pool can

@@ -7,50 +7,6 @@ import (
 	"github.com/sdp-csi/sdp-csi/pkg/volume"
 )
 
-func TestDecode(t *testing.T) {
-	for name, c := range map[string]struct {
-		data string
-		ok   bool
-		want error
-	}{
-		"ours":              {`{"v":1,"state":"ready","attempt":"A","name":"pvc-1","capacity":5,"created":"2026-01-01T00:00:00Z"}`, true, nil},
-		"more than we know": {`{"v":1,"state":"ready","colour":"blue","created":"2026-01-01T00:00:00Z"}`, true, nil},
-		"newer":             {`{"v":2,"state":"ready"}`, false, volume.ErrUnsupported},
-		"no version":        {`{"state":"ready"}`, false, volume.ErrUnsupported},
-		"cut":               {`{"v":1,"state":"rea`, false, nil},
-		"of another kind":   {`{"v":1,"capacity":"much"}`, false, nil},
-		"empty":             {``, false, nil},
-	} {
-		t.Run(name, func(t *testing.T) {
-			var rec volumeRecord
-			err := decode("vol.x", []byte(c.data), &rec)
-			if (err == nil) != c.ok || (c.want != nil && !errors.Is(err, c.want)) {
-				t.Fatalf("got %v", err)
-			}
-			if c.ok && rec.State != ready {
-				t.Fatalf("read %+v", rec)
-			}
-		})
-	}
-}
-
-func TestSourceRecord(t *testing.T) {
-	id := volume.NewID(volume.RBD, "test", "acme", "pvc-1")
-	for name, s := range map[string]volume.Source{
-		"nothing":  {},
-		"golden":   {Golden: volume.GoldenRef{Tenant: "public", Name: "resnet50", Version: "v1"}},
-		"volume":   {Volume: id},
-		"snapshot": {Snapshot: volume.SnapshotID(id)},
-	} {
-		if got, err := newSource(s).source(); err != nil || got != s {
-			t.Errorf("%s: %v became %v, %v", name, s, got, err)
-		}
-	}
-	if _, err := (sourceRecord{Golden: "NOT one"}).source(); err == nil {
-		t.Error("a damaged source was read")
-	}
-}
-
 func TestIdentityAgrees(t *testing.T) {
 	full := Identity{FSID: "f", PoolID: 1, ImageID: "i", SnapshotID: 2}
 	for name, c := range map[string]struct {

@@ -80,7 +80,7 @@ func (s *Stager) stageShared(ctx context.Context, at tenant.Place, st volume.Sta
 	}
 	if err != nil {
 		done()
-		return undone(err, s.goldens.GiveUp(ctx, m))
+		return volume.Undone(err, s.goldens.GiveUp(ctx, m))
 	}
 	if err := s.goldens.Show(ctx, m, "", st); err != nil {
 		return err

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/sdp-csi/sdp-csi/pkg/record"
 	"github.com/sdp-csi/sdp-csi/pkg/tenant"
 	"github.com/sdp-csi/sdp-csi/pkg/volume"
 )
@@ -14,22 +15,18 @@ import (
 // there already, whatever its source: the caller compares.
 func (p *Provisioner) CreateSnapshot(ctx context.Context, at tenant.Place, id volume.SnapshotID, name string, source volume.ID) (volume.Snapshot, error) {
 	rec, err := p.readSnapshot(ctx, at, id)
-	switch {
-	case err == nil && rec.State == ready:
-		return rec.snapshot(id)
-	case err == nil:
-		err = p.removeSnapshot(ctx, at, id, &rec)
-	case errors.Is(err, volume.ErrNotFound):
-		err = nil
-	}
+	there, err := rec.Stands(err, func() error { return p.removeSnapshot(ctx, at, id, &rec) })
 	if err != nil {
 		return volume.Snapshot{}, err
+	}
+	if there {
+		return rec.snapshot(id)
 	}
 	src, err := p.readyVolume(ctx, at, source)
 	if err != nil {
 		return volume.Snapshot{}, err
 	}
-	rec = snapshotRecord{Version: recordVersion, progress: begin(creating), Name: name, Source: source.String(), ImageID: src.ImageID, Block: src.Block, FsType: src.FsType}
+	rec = snapshotRecord{Snapshot: record.NewSnapshot(name, source), ImageID: src.ImageID, Block: src.Block, FsType: src.FsType}
 	if err := p.takeSnapshot(ctx, at, id, source, &rec); err != nil {
 		return volume.Snapshot{}, err
 	}
@@ -37,14 +34,14 @@ func (p *Provisioner) CreateSnapshot(ctx context.Context, at tenant.Place, id vo
 }
 
 func (p *Provisioner) takeSnapshot(ctx context.Context, at tenant.Place, id volume.SnapshotID, source volume.ID, rec *snapshotRecord) error {
-	if err := p.addRecord(ctx, at, snapshotPrefix+id.Hash, rec); err != nil {
+	if err := p.book.Add(ctx, at, snapshotPrefix+id.Hash, rec); err != nil {
 		return err
 	}
 	err := p.sealSnapshot(ctx, at, id, source, rec)
-	if err == nil || isOpen(err) {
+	if err == nil || volume.IsOpen(err) {
 		return err
 	}
-	return undone(err, p.removeSnapshot(context.WithoutCancel(ctx), at, id, rec))
+	return volume.Undone(err, p.removeSnapshot(context.WithoutCancel(ctx), at, id, rec))
 }
 
 func (p *Provisioner) sealSnapshot(ctx context.Context, at tenant.Place, id volume.SnapshotID, source volume.ID, rec *snapshotRecord) error {
@@ -62,8 +59,8 @@ func (p *Provisioner) sealSnapshot(ctx context.Context, at tenant.Place, id volu
 	if err := p.checkImage(ctx, at, parentRecord{Volume: source.Hash, ImageID: rec.ImageID}, name); err != nil {
 		return err
 	}
-	rec.State, rec.Size, rec.Created = ready, info.Size, info.Created
-	return p.advance(ctx, at, name, rec)
+	rec.State, rec.Size, rec.Created = record.Ready, info.Size, info.Created
+	return p.book.Advance(ctx, at, name, rec)
 }
 
 // checkImage removes a snapshot that was taken of another image than was
@@ -98,8 +95,8 @@ func (p *Provisioner) DeleteSnapshot(ctx context.Context, at tenant.Place, id vo
 // a record as forget does.
 func (p *Provisioner) forgetSnapshot(ctx context.Context, at tenant.Place, id volume.SnapshotID) error {
 	name := snapshotPrefix + id.Hash
-	rec := snapshotRecord{Version: recordVersion, progress: begin(deleting)}
-	if err := p.addRecord(ctx, at, name, &rec); err != nil {
+	rec := snapshotRecord{Snapshot: record.Snapshot{Progress: record.Begin(record.Deleting)}}
+	if err := p.book.Add(ctx, at, name, &rec); err != nil {
 		return err
 	}
 	return p.cluster.RemoveRecord(ctx, at, name)
@@ -107,7 +104,7 @@ func (p *Provisioner) forgetSnapshot(ctx context.Context, at tenant.Place, id vo
 
 func (p *Provisioner) removeSnapshot(ctx context.Context, at tenant.Place, id volume.SnapshotID, rec *snapshotRecord) error {
 	name := snapshotPrefix + id.Hash
-	if err := p.claim(ctx, at, name, rec); err != nil {
+	if err := p.book.Claim(ctx, at, name, rec); err != nil {
 		return err
 	}
 	if rec.Source != "" { // else it is one of forgetSnapshot
@@ -121,9 +118,9 @@ func (p *Provisioner) removeSnapshot(ctx context.Context, at tenant.Place, id vo
 // removeFromImage removes the snapshot from the volume's image, and that too
 // if the volume is deleted and nothing else needs it.
 func (p *Provisioner) removeFromImage(ctx context.Context, at tenant.Place, id volume.SnapshotID, rec *snapshotRecord) error {
-	source, err := volume.ParseID(rec.Source)
+	source, err := rec.Of(id)
 	if err != nil {
-		return fmt.Errorf("record of snapshot %s: %w", id, err)
+		return err
 	}
 	of := parentRecord{Volume: source.Hash, ImageID: rec.ImageID}
 	if err := p.dropSnapshot(ctx, at, of, snapshotPrefix+id.Hash); err != nil {

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/sdp-csi/sdp-csi/pkg/record"
 	"github.com/sdp-csi/sdp-csi/pkg/sharing"
 	"github.com/sdp-csi/sdp-csi/pkg/tenant"
 	"github.com/sdp-csi/sdp-csi/pkg/volume"
@@ -78,7 +79,7 @@ func (s *Stager) stageOwn(ctx context.Context, st volume.Stage, rec volumeRecord
 		return err
 	}
 	if err := s.show(ctx, rec, st, dev, m.ReadOnly); err != nil {
-		return undone(err, s.giveUp(ctx, m))
+		return volume.Undone(err, s.giveUp(ctx, m))
 	}
 	return nil
 }
@@ -103,10 +104,10 @@ func (s *Stager) record(ctx context.Context, at tenant.Place, st volume.Stage) (
 	if err != nil {
 		return rec, where, fmt.Errorf("read the record of volume %s as %s: %w", st.ID, st.Credentials.User, err)
 	}
-	if err := decode(name, where.Data, &rec); err != nil {
+	if err := record.Decode(name, where.Data, &rec); err != nil {
 		return rec, where, err
 	}
-	if rec.State != ready {
+	if rec.State != record.Ready {
 		return rec, where, fmt.Errorf("volume %s is in state %s: %w", st.ID, rec.State, volume.ErrNotFound)
 	}
 	return rec, where, nil
@@ -176,7 +177,7 @@ func (s *Stager) grow(ctx context.Context, dev Device, path string) error {
 }
 
 // isBlank says that the volume began without content.
-func (r volumeRecord) isBlank() bool { return r.Source == sourceRecord{} }
+func (r volumeRecord) isBlank() bool { return r.Source.IsZero() }
 
 func stagedDevice(path string) string { return filepath.Join(path, volume.StagedDevice) }
 

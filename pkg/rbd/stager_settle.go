@@ -36,7 +36,7 @@ func (s *Stager) settle(ctx context.Context, st volume.Stage, rec volumeRecord, 
 	}
 	clean, err := s.host.IsClean(ctx, dev.Path, place, rec.FsType)
 	if err != nil {
-		return undone(err, s.giveUp(ctx, m))
+		return volume.Undone(err, s.giveUp(ctx, m))
 	}
 	if clean {
 		return nil
@@ -92,7 +92,7 @@ func (s *Stager) replay(ctx context.Context, st volume.Stage, rec volumeRecord, 
 	defer cancel()
 	cleanup := s.unsettle(ctx, m, place)
 	if err != nil {
-		return undone(err, cleanup)
+		return volume.Undone(err, cleanup)
 	}
 	return cleanup
 }

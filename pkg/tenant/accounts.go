@@ -87,7 +87,7 @@ type Clone struct {
 	Image  string
 }
 
-// Ledger keeps small records in a place, under the contract of rbd.Records.
+// Ledger keeps small records in a place, under the contract of record.Store.
 type Ledger interface {
 	CreateRecord(ctx context.Context, at Place, name string, data []byte) error
 	ReadRecord(ctx context.Context, at Place, name string) ([]byte, error)

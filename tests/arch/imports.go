@@ -15,10 +15,10 @@ type layer struct {
 }
 
 // layers returns the table of the design, the more special directory first.
-// Imports flow volume ← mount, tenant ← golden, rbd, cephfs ← ceph ← cmd, and
-// driver ← cmd.
+// Imports flow volume ← mount, tenant ← record ← golden, rbd, cephfs ← ceph ←
+// cmd, and driver ← cmd.
 func layers() []layer {
-	low := []string{"pkg/volume", "pkg/tenant", "pkg/mount", "pkg/mounter", "pkg/sharing", "pkg/keyring"}
+	low := []string{"pkg/volume", "pkg/tenant", "pkg/record", "pkg/mount", "pkg/mounter", "pkg/sharing", "pkg/keyring"}
 	return []layer{
 		{dir: "pkg/volume"},
 		{dir: "pkg/mount", may: []string{"pkg/volume"}},
@@ -26,7 +26,8 @@ func layers() []layer {
 		{dir: "pkg/sharing", may: []string{"pkg/volume"}},
 		{dir: "pkg/keyring", may: []string{"pkg/volume"}},
 		{dir: "pkg/tenant", may: []string{"pkg/volume"}, tests: []string{"tests/fake"}},
-		{dir: "pkg/golden", may: []string{"pkg/volume", "pkg/tenant"}, tests: []string{"tests/fake", "tests/realceph", "pkg/rbd", "pkg/ceph"}},
+		{dir: "pkg/record", may: []string{"pkg/volume", "pkg/tenant"}, tests: []string{"tests/fake"}},
+		{dir: "pkg/golden", may: []string{"pkg/volume", "pkg/tenant", "pkg/record"}, tests: []string{"tests/fake", "tests/realceph", "pkg/rbd", "pkg/ceph"}},
 		{dir: "pkg/rbd", may: low, tests: []string{"tests/fake", "tests/realceph", "pkg/ceph", "pkg/golden"}},
 		{dir: "pkg/cephfs", may: low, tests: []string{"tests/fake", "tests/realceph", "pkg/ceph", "pkg/golden"}},
 		{dir: "pkg/ceph", may: append([]string{"pkg/golden", "pkg/rbd", "pkg/cephfs"}, low...), tests: []string{"tests/realceph"}},

@@ -29,12 +29,11 @@ func oneRecord(t *testing.T, s stand) {
 	ctx, at := t.Context(), s.acme
 	_, err := s.ReadRecord(ctx, at, "vol.a")
 	expect(t, "read without one", err, volume.ErrNotFound)
-	expect(t, "update without one", s.UpdateRecord(ctx, at, "vol.a", []byte("x")), volume.ErrNotFound)
 	expect(t, "remove without one", s.RemoveRecord(ctx, at, "vol.a"), nil)
 	must(t, s.CreateRecord(ctx, at, "vol.a", []byte(`{"long":"text"}`)))
 	expect(t, "create again", s.CreateRecord(ctx, at, "vol.a", []byte("other")), volume.ErrExists)
 	s.expectRecord(t, "vol.a", `{"long":"text"}`)
-	must(t, s.UpdateRecord(ctx, at, "vol.a", []byte(`{}`)))
+	must(t, s.SwapRecord(ctx, at, "vol.a", []byte(`{"long":"text"}`), []byte(`{}`)))
 	s.expectRecord(t, "vol.a", `{}`)
 	must(t, s.RemoveRecord(ctx, at, "vol.a"))
 	_, err = s.ReadRecord(ctx, at, "vol.a")
@@ -191,7 +190,6 @@ func endedContext(t *testing.T, s stand) {
 	calls := map[string]func() error{
 		"CreateRecord":   func() error { return s.CreateRecord(ctx, at, "vol.e", []byte("x")) },
 		"ReadRecord":     func() error { _, err := s.ReadRecord(ctx, at, "vol.e"); return err },
-		"UpdateRecord":   func() error { return s.UpdateRecord(ctx, at, "vol.e", []byte("x")) },
 		"SwapRecord":     func() error { return s.SwapRecord(ctx, at, "vol.e", []byte("x"), []byte("y")) },
 		"RemoveRecord":   func() error { return s.RemoveRecord(ctx, at, "vol.e") },
 		"ListRecords":    func() error { _, err := s.ListRecords(ctx, at, "vol.", "", 1); return err },

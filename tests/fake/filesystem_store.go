@@ -38,11 +38,6 @@ func (f *FileSystem) ReadRecord(ctx context.Context, at tenant.Place, name strin
 	return f.Ceph.ReadRecord(ctx, at, recordName(name))
 }
 
-// UpdateRecord is Ceph's.
-func (f *FileSystem) UpdateRecord(ctx context.Context, at tenant.Place, name string, data []byte) error {
-	return f.Ceph.UpdateRecord(ctx, at, recordName(name), data)
-}
-
 // SwapRecord is Ceph's.
 func (f *FileSystem) SwapRecord(ctx context.Context, at tenant.Place, name string, old, data []byte) error {
 	return f.Ceph.SwapRecord(ctx, at, recordName(name), old, data)

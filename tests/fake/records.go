@@ -40,18 +40,6 @@ func (s *space) record(name string) ([]byte, error) {
 	return bytes.Clone(data), nil
 }
 
-// UpdateRecord replaces an existing record's bytes.
-func (c *Ceph) UpdateRecord(ctx context.Context, at tenant.Place, name string, data []byte) error {
-	return c.do(ctx, "UpdateRecord", name, func() error {
-		s := c.space(at)
-		if _, err := s.record(name); err != nil {
-			return err
-		}
-		s.records[name] = bytes.Clone(data)
-		return nil
-	})
-}
-
 // SwapRecord replaces a record's bytes if they still are old.
 func (c *Ceph) SwapRecord(ctx context.Context, at tenant.Place, name string, old, data []byte) error {
 	return c.do(ctx, "SwapRecord", name, func() error {
