@@ -32,6 +32,12 @@ func (k Keys) Fields() map[string]string {
 	return fields
 }
 
+// ReadOnly are the keys without the writer's.
+func (k Keys) ReadOnly() Keys {
+	k.Writer = nil
+	return k
+}
+
 // GoldenReaders returns the keys of goldens' readers among a Secret's fields.
 // Other fields are somebody else's.
 func GoldenReaders(fields map[string]string) map[volume.GoldenRef]volume.Credentials {

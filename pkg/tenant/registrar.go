@@ -26,8 +26,16 @@ func NewRegistrar(p *Policy, a Accounts, c Catalog, l Ledger) *Registrar {
 }
 
 // Create makes the tenant's namespace and users, those that are not there, and
-// the readers of the goldens that it may use. It returns the users in force.
+// the readers of the goldens that it may use. It returns the users in force. A
+// tenant that was revoked is let in again.
 func (r *Registrar) Create(ctx context.Context, at Place) ([]User, error) {
+	if err := r.setRevoked(ctx, at, false); err != nil {
+		return nil, err
+	}
+	return r.enrol(ctx, at)
+}
+
+func (r *Registrar) enrol(ctx context.Context, at Place) ([]User, error) {
 	if err := r.accounts.MakeNamespace(ctx, at); err != nil {
 		return nil, fmt.Errorf("make the namespace of tenant %s: %w", at.tenant, err)
 	}

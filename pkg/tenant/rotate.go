@@ -63,8 +63,19 @@ func (r *Registrar) Finish(ctx context.Context, at Place) (inUse []User, err err
 // those were. Readers of goldens belong to no tenant and stay.
 //
 // A client can be on its way in while its user goes, so the clients are
-// looked for again until none is new.
+// looked for again until none is new. The note that keeps the tenant out lies
+// where its writer can write, so it is written once more when none is left.
 func (r *Registrar) Revoke(ctx context.Context, at Place) (cut int, err error) {
+	if err := r.setRevoked(ctx, at, true); err != nil {
+		return 0, err
+	}
+	if cut, err = r.cutOff(ctx, at); err != nil {
+		return cut, err
+	}
+	return cut, r.setRevoked(ctx, at, true)
+}
+
+func (r *Registrar) cutOff(ctx context.Context, at Place) (cut int, err error) {
 	if err := r.removeUsers(ctx, at, func(u User) bool { return u.isOf(at.tenant) }); err != nil {
 		return 0, err
 	}

@@ -97,7 +97,9 @@ const readerPrefix = "reader."
 
 // IsOwnRecord says whether a record is one that this package keeps: it is
 // about a tenant's rights and no data of it.
-func IsOwnRecord(name string) bool { return strings.HasPrefix(name, readerPrefix) }
+func IsOwnRecord(name string) bool {
+	return name == revocationName || strings.HasPrefix(name, readerPrefix)
+}
 
 // syncReader makes the golden's reader, and a new generation of it where
 // somebody lost the grant. The user comes before the record that tells of it,

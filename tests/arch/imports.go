@@ -32,10 +32,12 @@ func layers() []layer {
 		{dir: "pkg/cephfs", may: low, tests: []string{"tests/fake", "tests/realceph", "pkg/ceph", "pkg/golden"}},
 		{dir: "pkg/ceph", may: append([]string{"pkg/golden", "pkg/rbd", "pkg/cephfs"}, low...), tests: []string{"tests/realceph"}},
 		{dir: "pkg/driver", may: []string{"pkg/volume", "pkg/tenant"}, tests: []string{"tests/fake", "pkg/rbd", "pkg/cephfs"}},
+		// What speaks to Kubernetes knows the policy, and Ceph through ports.
+		{dir: "pkg/kubernetes", may: []string{"pkg/volume", "pkg/tenant"}, tests: []string{"tests/fake", "tests/realceph", "pkg/golden", "pkg/ceph"}},
 		// A server of one image: it has no business with CSI or tenants.
 		{dir: "cmd/sdp-export", may: []string{"pkg/volume", "pkg/rbd", "pkg/ceph"}},
 		// The operator's program has no business with CSI. It reads the mount table.
-		{dir: "cmd/sdpctl", may: []string{"pkg/volume", "pkg/tenant", "pkg/golden", "pkg/rbd", "pkg/cephfs", "pkg/ceph", "pkg/mount"}, tests: []string{"tests"}},
+		{dir: "cmd/sdpctl", may: []string{"pkg/volume", "pkg/tenant", "pkg/golden", "pkg/rbd", "pkg/cephfs", "pkg/ceph", "pkg/mount", "pkg/kubernetes"}, tests: []string{"tests"}},
 		{dir: "cmd", may: []string{"pkg"}, tests: []string{"tests"}},
 		{dir: "tests/arch"},
 		// The fake stands in for Ceph and the kernel: it knows their ports.
@@ -95,10 +97,14 @@ type owner struct {
 // clients, and so may speak gRPC.
 func owners() []owner {
 	speakers := []string{"pkg/driver", "tests", "hack"}
+	clients := []string{"pkg/kubernetes", "tests", "hack"}
 	return []owner{
 		{"github.com/ceph/go-ceph", []string{"pkg/ceph", "tests"}},
 		{"C", []string{"pkg/ceph"}},
 		{"k8s.io/mount-utils", []string{"pkg/mount"}},
+		{"k8s.io/client-go", clients},
+		{"k8s.io/api", clients},
+		{"k8s.io/apimachinery", clients},
 		{"google.golang.org/grpc", speakers},
 		{"google.golang.org/genproto", speakers},
 		{"github.com/container-storage-interface/spec", speakers},

@@ -1,0 +1,49 @@
+package tenants
+
+import "github.com/prometheus/client_golang/prometheus"
+
+// Metrics tell how tenants fare. A nil *Metrics counts nothing.
+type Metrics struct {
+	leader prometheus.Gauge
+	last   *prometheus.GaugeVec
+	errors *prometheus.CounterVec
+}
+
+// NewMetrics registers the controller's metrics.
+func NewMetrics(r prometheus.Registerer) *Metrics {
+	m := &Metrics{
+		leader: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "sdp_csi_tenants_leader", Help: "1 where this replica has the lease.",
+		}),
+		last: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "sdp_csi_tenant_last_sync_timestamp_seconds", Help: "When a namespace of the tenant was last found or made as the policy wants it.",
+		}, []string{"tenant"}),
+		errors: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "sdp_csi_tenant_sync_errors_total", Help: "How often a tenant, or a Secret of it, could not be made.",
+		}, []string{"tenant"}),
+	}
+	r.MustRegister(m.leader, m.last, m.errors)
+	return m
+}
+
+func (m *Metrics) lead(yes bool) {
+	switch {
+	case m == nil:
+	case yes:
+		m.leader.Set(1)
+	default:
+		m.leader.Set(0)
+	}
+}
+
+func (m *Metrics) synced(tenant string) {
+	if m != nil {
+		m.last.WithLabelValues(tenant).SetToCurrentTime()
+	}
+}
+
+func (m *Metrics) failed(tenant string) {
+	if m != nil {
+		m.errors.WithLabelValues(tenant).Inc()
+	}
+}
