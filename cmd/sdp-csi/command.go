@@ -55,6 +55,9 @@ func newCommand() *cobra.Command {
 			if err := o.check(); err != nil {
 				return err
 			}
+			if o.mode == modeTenants {
+				return serveTenants(cmd.Context(), o)
+			}
 			return serve(cmd.Context(), o)
 		},
 	}
@@ -74,7 +77,7 @@ func noArguments(_ *cobra.Command, args []string) error {
 }
 
 func (o *options) bind(flags *pflag.FlagSet) {
-	flags.StringVar(&o.mode, "mode", modeAll, "what to serve: controller, node or all")
+	flags.StringVar(&o.mode, "mode", modeAll, "what to serve: controller, node or all; or tenants, which keeps the policy's tenants and their Secrets")
 	flags.StringVar(&o.endpoint, "endpoint", cmp.Or(os.Getenv("CSI_ENDPOINT"), "unix:///csi/csi.sock"), "socket to serve CSI on (environment: CSI_ENDPOINT)")
 	flags.StringVar(&o.config, "config", cmp.Or(os.Getenv("SDP_CONFIG"), "/etc/sdp-csi/config.yaml"), "policy file (environment: SDP_CONFIG); good edits come into force without a restart")
 	flags.StringVar(&o.nodeID, "node-id", "", "name of this node (the host's name)")
@@ -88,6 +91,9 @@ func (o *options) bind(flags *pflag.FlagSet) {
 	flags.StringVar(&o.defaultTenant, "default-tenant", "", "tenant of requests that name no namespace (without one they are refused)")
 	flags.BoolVar(&o.requirePodInfo, "require-pod-info", false, "refuse to publish where the request does not tell the pod's namespace (for Kubernetes, with podInfoOnMount)")
 	flags.StringVar(&o.metrics, "metrics-address", "", "host:port to serve Prometheus metrics on (none)")
+	flags.StringVar(&o.kubeconfig, "kubeconfig", "", "file that names the Kubernetes cluster, for --mode=tenants (the pod's own cluster)")
+	flags.StringVar(&o.namespace, "namespace", "", "the driver's namespace, where --mode=tenants keeps the nodes' Secrets (the pod's own)")
+	flags.StringVar(&o.health, "health-address", "", "host:port on which --mode=tenants answers /healthz (none)")
 	logging := flag.NewFlagSet("", flag.ContinueOnError)
 	klog.InitFlags(logging)
 	flags.AddGoFlag(logging.Lookup("v"))

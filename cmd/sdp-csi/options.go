@@ -33,17 +33,19 @@ type options struct {
 	prefetchLimit            int64
 	defaultTenant, metrics   string
 	requirePodInfo           bool
+	// Of modeTenants alone.
+	kubeconfig, namespace, health string
 }
 
-func (o *options) controls() bool { return o.mode != modeNode }
+func (o *options) controls() bool { return o.mode != modeNode && o.mode != modeTenants }
 
-func (o *options) mounts() bool { return o.mode != modeController }
+func (o *options) mounts() bool { return o.mode != modeController && o.mode != modeTenants }
 
 // check refuses flags that cannot be meant, and fills in the node's name.
 func (o *options) check() error {
 	switch {
-	case !slices.Contains([]string{modeController, modeNode, modeAll}, o.mode):
-		return fmt.Errorf("--mode cannot be %.32q: use controller, node or all: %w", o.mode, errUsage)
+	case !slices.Contains([]string{modeController, modeNode, modeAll, modeTenants}, o.mode):
+		return fmt.Errorf("--mode cannot be %.32q: use controller, node, all or tenants: %w", o.mode, errUsage)
 	case !slices.Contains([]string{mapperAuto, mapperKRBD, mapperNBD, mapperFUSE}, o.mapper):
 		return fmt.Errorf("--mapper cannot be %.32q: use auto, krbd, nbd or fuse: %w", o.mapper, errUsage)
 	case !strings.HasPrefix(o.endpoint, "unix:///"):
