@@ -30,6 +30,9 @@ from goldens, on Ceph RBD and CephFS, and shows them to pods.
 It runs as a controller, once or as replicas behind leader-electing sidecars,
 and as a node on every machine. The controller reads its key from the file that
 the policy names; a node has no key of its own and uses that of each request.
+As a mounter it starts, for a node in another container, the programs behind the
+mappers nbd and fuse and behind ceph-fuse: they end with the container that has
+started them, so that one is left alone when the node's is replaced.
 
 Its probe is ready when Ceph can be reached: on a controller, when the monitors
 and an OSD of a cluster answer; on a node, when a monitor's port does.
@@ -43,6 +46,10 @@ const example = `  # The controller, beside its sidecars
   # A node, with the first mapper that its kernel can do
   sdp-csi --mode=node --endpoint=unix:///csi/csi.sock --node-id="$NODE_NAME"
 
+  # A node in a container, and the mounter of that machine in another one
+  sdp-csi --mode=node --mapper=fuse --mounter-socket=/run/sdp-csi/mounter/socket --node-id="$NODE_NAME"
+  sdp-csi --mode=mounter --mounter-socket=/run/sdp-csi/mounter/socket
+
   # Both on one machine without the kernel's RBD client, with metrics
   sdp-csi --mode=all --mapper=fuse --metrics-address=127.0.0.1:9808 -v=4`
 
@@ -55,8 +62,11 @@ func newCommand() *cobra.Command {
 			if err := o.check(); err != nil {
 				return err
 			}
-			if o.mode == modeTenants {
+			switch o.mode {
+			case modeTenants:
 				return serveTenants(cmd.Context(), o)
+			case modeMounter:
+				return serveMounter(cmd.Context(), o)
 			}
 			return serve(cmd.Context(), o)
 		},
@@ -77,12 +87,13 @@ func noArguments(_ *cobra.Command, args []string) error {
 }
 
 func (o *options) bind(flags *pflag.FlagSet) {
-	flags.StringVar(&o.mode, "mode", modeAll, "what to serve: controller, node or all; or tenants, which keeps the policy's tenants and their Secrets")
+	flags.StringVar(&o.mode, "mode", modeAll, "what to serve: controller, node or all; tenants, which keeps the policy's tenants and their Secrets; or mounter, which starts a node's long-lived programs")
 	flags.StringVar(&o.endpoint, "endpoint", cmp.Or(os.Getenv("CSI_ENDPOINT"), "unix:///csi/csi.sock"), "socket to serve CSI on (environment: CSI_ENDPOINT)")
 	flags.StringVar(&o.config, "config", cmp.Or(os.Getenv("SDP_CONFIG"), "/etc/sdp-csi/config.yaml"), "policy file (environment: SDP_CONFIG); good edits come into force without a restart")
 	flags.StringVar(&o.nodeID, "node-id", "", "name of this node (the host's name)")
 	flags.StringVar(&o.mapper, "mapper", mapperAuto, "how a node makes devices of images: krbd, nbd, fuse, or auto for the first of these that the kernel can do")
 	flags.StringVar(&o.stateDir, "state-dir", "/run/sdp-csi", "directory of the goldens' mounts and the fuse mapper's, the same at each start")
+	flags.StringVar(&o.mounterSocket, "mounter-socket", "", "socket of the mounter that starts a node's long-lived programs (none: the node itself)")
 	flags.DurationVar(&o.goldenLinger, "golden-linger", 10*time.Minute, "how long a golden stays mapped after its last volume (0: not at all)")
 	flags.DurationVar(&o.retireGrace, "retire-grace", 24*time.Hour, "how long a controller leaves a golden whose deletion was asked for, longer than --golden-linger of any node")
 	flags.DurationVar(&o.createWait, "create-wait", time.Minute, "how long CreateVolume waits for the copy of a writable CephFS volume's content, at most until its caller's deadline; then it answers Aborted with the progress")

@@ -9,6 +9,7 @@ import (
 	"k8s.io/klog/v2"
 
 	"github.com/sdp-csi/sdp-csi/pkg/ceph"
+	"github.com/sdp-csi/sdp-csi/pkg/mounter"
 	"github.com/sdp-csi/sdp-csi/pkg/rbd"
 	"github.com/sdp-csi/sdp-csi/pkg/rbd/fuse"
 	"github.com/sdp-csi/sdp-csi/pkg/rbd/krbd"
@@ -37,11 +38,11 @@ type named struct {
 }
 
 // mappers are all there are, the preferred ones first.
-func mappers(stateDir string) []named {
+func mappers(stateDir string, starter mounter.Starter) []named {
 	return []named{
 		{mapperKRBD, krbd.New("/sys", "/dev").Naming(ceph.Inspect)},
-		{mapperNBD, nbd.New(nbd.Options{Inspect: ceph.Inspect})},
-		{mapperFUSE, fuse.New(fuse.Options{StateDir: stateDir})},
+		{mapperNBD, nbd.New(nbd.Options{Inspect: ceph.Inspect, Starter: starter})},
+		{mapperFUSE, fuse.New(fuse.Options{StateDir: stateDir, Starter: starter})},
 	}
 }
 

@@ -15,6 +15,7 @@ const (
 	modeController = "controller"
 	modeNode       = "node"
 	modeAll        = "all"
+	modeMounter    = "mounter"
 )
 
 // maxNodeID is what CSI recommends for a node's name, in bytes.
@@ -27,6 +28,7 @@ const maxSocket = 107
 type options struct {
 	mode, endpoint, config   string
 	nodeID, mapper, stateDir string
+	mounterSocket            string
 	maxVolumes               int64
 	goldenLinger             time.Duration
 	retireGrace, createWait  time.Duration
@@ -37,15 +39,15 @@ type options struct {
 	kubeconfig, namespace, health string
 }
 
-func (o *options) controls() bool { return o.mode != modeNode && o.mode != modeTenants }
+func (o *options) controls() bool { return o.mode == modeController || o.mode == modeAll }
 
-func (o *options) mounts() bool { return o.mode != modeController && o.mode != modeTenants }
+func (o *options) mounts() bool { return o.mode == modeNode || o.mode == modeAll }
 
 // check refuses flags that cannot be meant, and fills in the node's name.
 func (o *options) check() error {
 	switch {
-	case !slices.Contains([]string{modeController, modeNode, modeAll, modeTenants}, o.mode):
-		return fmt.Errorf("--mode cannot be %.32q: use controller, node, all or tenants: %w", o.mode, errUsage)
+	case !slices.Contains([]string{modeController, modeNode, modeAll, modeTenants, modeMounter}, o.mode):
+		return fmt.Errorf("--mode cannot be %.32q: use controller, node, all, tenants or mounter: %w", o.mode, errUsage)
 	case !slices.Contains([]string{mapperAuto, mapperKRBD, mapperNBD, mapperFUSE}, o.mapper):
 		return fmt.Errorf("--mapper cannot be %.32q: use auto, krbd, nbd or fuse: %w", o.mapper, errUsage)
 	case !strings.HasPrefix(o.endpoint, "unix:///"):
@@ -62,14 +64,20 @@ func (o *options) check() error {
 		return fmt.Errorf("--create-wait cannot be %s: use a time like 60s: %w", o.createWait, errUsage)
 	case o.prefetchLimit < 0:
 		return fmt.Errorf("--prefetch-limit cannot be %d: use 0 to prefetch nothing: %w", o.prefetchLimit, errUsage)
-	case !filepath.IsAbs(o.stateDir):
-		return fmt.Errorf("--state-dir cannot be %.128q: use an absolute path: %w", o.stateDir, errUsage)
+	case !isPath(o.stateDir):
+		return fmt.Errorf("--state-dir cannot be %.128q: use an absolute path without detours: %w", o.stateDir, errUsage)
+	case o.mounterSocket == "" && o.mode == modeMounter:
+		return fmt.Errorf("--mode=mounter needs --mounter-socket, which the nodes have as well: %w", errUsage)
+	case o.mounterSocket != "" && (!isPath(o.mounterSocket) || len(o.mounterSocket) > maxSocket):
+		return fmt.Errorf("--mounter-socket cannot be %.128q: use an absolute path without detours of at most %d bytes: %w", o.mounterSocket, maxSocket, errUsage)
 	}
 	if err := o.checkMetrics(); err != nil {
 		return err
 	}
 	return o.nameNode()
 }
+
+func isPath(s string) bool { return filepath.IsAbs(s) && filepath.Clean(s) == s && s != "/" }
 
 func (o *options) checkMetrics() error {
 	if o.metrics == "" {

@@ -116,12 +116,12 @@ func checkController(p *tenant.Policy, defaultTenant string) error {
 // addNode adds the node's service. What a killed driver left half made goes
 // before the first request can meet it.
 func (p *process) addNode(ctx context.Context, reader *ceph.Reader) error {
-	m, err := choose(ctx, p.mapper, mappers(p.stateDir))
+	m, err := choose(ctx, p.mapper, mappers(p.stateDir, p.starter()))
 	if err != nil {
 		return err
 	}
 	klog.FromContext(ctx).Info("mapping images", "mapper", m.name, "node", p.nodeID)
-	tidy(ctx, mappers(p.stateDir))
+	tidy(ctx, mappers(p.stateDir, p.starter()))
 	host := mount.NewHost()
 	stager := p.stager(reader, m, host)
 	p.beside = append(p.beside, stager.Run)
@@ -135,7 +135,7 @@ func (p *process) addNode(ctx context.Context, reader *ceph.Reader) error {
 // stager goes on with what was mapped under another --mapper.
 func (p *process) stager(reader *ceph.Reader, m named, host *mount.Host) *rbd.Stager {
 	var others []rbd.Mapper
-	for _, other := range mappers(p.stateDir) {
+	for _, other := range mappers(p.stateDir, p.starter()) {
 		if other.name != m.name {
 			others = append(others, other)
 		}

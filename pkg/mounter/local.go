@@ -51,6 +51,14 @@ func (l Local) Start(ctx context.Context, o Order) (Process, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("start %s: %w: %w", o.Program, context.Cause(ctx), volume.ErrUnavailable)
 	}
+	p, err := l.start(o)
+	if err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+func (l Local) start(o Order) (*child, error) {
 	c := exec.Command(l.path(o.Program), o.Arguments...)
 	c.Dir, c.Env = "/", o.environment()
 	c.Stdout, c.Stderr, c.ExtraFiles = o.Output, o.Output, o.Files

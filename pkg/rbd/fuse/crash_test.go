@@ -227,6 +227,7 @@ func TestRealKilledMapper(t *testing.T) {
 // mapOrder is what a mapper process is told, on its standard input.
 type mapOrder struct {
 	StateDir string
+	Socket   string // of a mounter; empty: the process starts exporters itself
 	Mapping  rbd.Mapping
 	User     string
 	Key      string
@@ -238,7 +239,7 @@ const mapperVariable = "SDP_TEST_MAPPER"
 // mapperProcess starts a process that maps m, and waits until it begins.
 func (n *node) mapperProcess(m rbd.Mapping) *exec.Cmd {
 	n.t.Helper()
-	order, err := json.Marshal(mapOrder{n.options.StateDir, m, n.key.User, n.key.Key.Reveal()})
+	order, err := json.Marshal(mapOrder{n.options.StateDir, n.socket, m, n.key.User, n.key.Key.Reveal()})
 	if err != nil {
 		n.t.Fatal(err)
 	}
@@ -265,7 +266,7 @@ func mapAsOrdered() int {
 		return 1
 	}
 	_, _ = os.Stdout.WriteString("!")
-	options := Options{StateDir: o.StateDir, Starter: local(os.Getenv(exporterVariable))}
+	options := Options{StateDir: o.StateDir, Starter: starter(o.Socket)}
 	_, err := New(options).Map(context.Background(), o.Mapping, volume.Credentials{User: o.User, Key: volume.Secret(o.Key)})
 	if err != nil {
 		_, _ = os.Stderr.WriteString(err.Error())

@@ -17,6 +17,9 @@ func TestMain(m *testing.M) {
 	if os.Getenv(mapperVariable) != "" {
 		os.Exit(mapAsOrdered())
 	}
+	if socket := os.Getenv(mounterVariable); socket != "" {
+		os.Exit(serveAsMounter(socket))
+	}
 	os.Exit(withExporter(m.Run))
 }
 

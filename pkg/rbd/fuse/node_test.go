@@ -32,6 +32,8 @@ type node struct {
 	ceph *realceph.Ceph
 	pool string
 	key  volume.Credentials
+
+	socket string // of the node's mounter, where it has one
 }
 
 func newNode(t *testing.T) *node {

@@ -47,9 +47,12 @@ func namesOf(m rbd.Mapping) string {
 	return digest(strings.Join([]string{m.Pool, m.Namespace, m.Image, m.Snapshot}, "\x00"))
 }
 
+// digestLength is how many letters a digest has.
+const digestLength = 24
+
 func digest(text string) string {
 	sum := sha256.Sum256([]byte(text))
-	return hex.EncodeToString(sum[:12])
+	return hex.EncodeToString(sum[:])[:digestLength]
 }
 
 // spots returns what there is of m: its complete mapping or what is left of
@@ -96,12 +99,13 @@ func (f *Mapper) all() ([]spot, error) {
 }
 
 // directories returns the spots' directories, also where only the log is left.
+// The state directory has others' as well.
 func directories(parent string, entries []os.DirEntry) []string {
 	seen := map[string]bool{}
 	var all []string
 	for _, e := range entries {
 		name := strings.TrimSuffix(e.Name(), wire.LogSuffix)
-		if strings.Count(name, ".") == 1 && !seen[name] {
+		if len(name) == 2*digestLength+1 && name[digestLength] == '.' && !seen[name] {
 			seen[name] = true
 			all = append(all, filepath.Join(parent, name))
 		}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/sdp-csi/sdp-csi/pkg/mounter"
 	"github.com/sdp-csi/sdp-csi/pkg/rbd"
+	"github.com/sdp-csi/sdp-csi/pkg/rbd/fuse/wire"
 	"github.com/sdp-csi/sdp-csi/pkg/volume"
 )
 
@@ -91,6 +92,31 @@ func someImage() rbd.Mapping {
 }
 
 func someKey() volume.Credentials { return volume.Credentials{User: "u", Key: "c2VjcmV0Cg=="} }
+
+// What rbd-nbd is told to do is what a mounter lets it be told.
+func TestMounterTakesTheOrders(t *testing.T) {
+	memory, err := mounter.InMemory("key", "k")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer memory.Close()
+	written, sealed := someImage(), someImage()
+	sealed.Image, sealed.Snapshot, sealed.ReadOnly, sealed.Monitors = "golden.m.v1", "sealed", true, []string{"[2001:db8::1]:3300"}
+	for _, m := range []rbd.Mapping{written, sealed} {
+		arguments, err := mapArguments(m, "sdp.rbd.acme.reader")
+		if err != nil {
+			t.Fatal(err)
+		}
+		label, err := wire.Source(m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		o := mounter.Order{Program: mounter.NBD, Arguments: arguments, Label: label, Output: memory, Files: []*os.File{memory}}
+		if err := o.Check("/run/sdp-csi"); err != nil {
+			t.Error(err)
+		}
+	}
+}
 
 func TestMapAndUnmap(t *testing.T) {
 	k, m := newMachine(t), someImage()
