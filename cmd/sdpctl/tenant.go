@@ -86,7 +86,7 @@ func (a *app) printUsers(at tenant.Place, users []tenant.User, note string) erro
 }
 
 func newTenantCreateCommand(a *app) *cobra.Command {
-	return onTenant(a, "create TENANT", "Make a tenant's RADOS namespace and users; what is there stays",
+	return onTenant(a, "create TENANT", "Make a tenant's RADOS namespace, directory in CephFS, and users; what is there stays",
 		"  sdpctl tenant create acme", func(cmd *cobra.Command, r *tenant.Registrar, at tenant.Place) error {
 			users, err := r.Create(cmd.Context(), at)
 			if err != nil {
@@ -100,7 +100,8 @@ func newTenantSyncCommand(a *app) *cobra.Command {
 	var cluster string
 	cmd := &cobra.Command{
 		Use: "sync", Short: "Make what all users may do equal to the policy's grants and to the goldens there are",
-		Long: "sync is to be run after a grant in the policy changed. `golden import` runs it by itself.\n" +
+		Long: "sync is to be run after a grant in the policy changed, and with CephFS after a limit did: it sets the\n" +
+			"quotas of the tenants' directories. `golden import` runs it by itself.\n" +
 			"Where a grant was withdrawn, the golden gets a new key, and sync names it: write the Secrets\n" +
 			"of the tenants that keep the grant again.",
 		Example: "  sdpctl tenant sync", Args: exactArgs(0, "no argument"),

@@ -23,9 +23,9 @@ func newTenantRotateCommand(a *app) *cobra.Command {
 			}
 			return a.printUsers(at, users, "Write the Secrets again (sdpctl tenant secret "+at.Tenant()+"), then run this with --finish.")
 		})
-	cmd.Long = "rotate makes new users beside the old ones. With --finish it removes the old ones, and those of\n" +
-		"the readers of the tenant's goldens, that no client is connected as; while some are in use it says\n" +
-		"which and ends with code 7."
+	cmd.Long = "rotate makes new users beside the old ones, also those of the tenant's volumes in CephFS, whose keys are\n" +
+		"in no Secret. With --finish it removes the old ones, and those of the readers of the tenant's goldens, that\n" +
+		"no client is connected as; while some are in use it says which and ends with code 7."
 	cmd.Flags().BoolVar(&finish, "finish", false, "remove old users that nothing is mapped with")
 	return cmd
 }
@@ -51,14 +51,14 @@ func newTenantRevokeCommand(a *app) *cobra.Command {
 			return a.print(map[string]any{"tenant": at.Tenant(), "clients": cut},
 				table{rows: [][]string{{fmt.Sprintf("Tenant %s has no keys any more, and %d clients of it were shut out.", at.Tenant(), cut)}}})
 		})
-	cmd.Long = "revoke removes all users of the tenant and blocklists every client that is connected as one of them.\n" +
-		"Running functions get I/O errors for all that is not in their node's page cache; volumes of shared\n" +
+	cmd.Long = "revoke removes all users of the tenant and of its volumes in CephFS, and blocklists every client that is\n" +
+		"connected as one of them. Running functions get I/O errors for all that is not in their node's page cache; volumes of shared\n" +
 		"goldens go on until they are unmapped (docs/reference/security.md). `tenant create` lets the tenant in again."
 	return cmd
 }
 
 func newTenantDeleteCommand(a *app) *cobra.Command {
-	return onTenant(a, "delete TENANT", "Remove a tenant's users and namespace; refused while it has data",
+	return onTenant(a, "delete TENANT", "Remove a tenant's users, namespace and directory; refused while it has data",
 		"  sdpctl tenant delete acme", func(cmd *cobra.Command, r *tenant.Registrar, at tenant.Place) error {
 			if err := r.Delete(cmd.Context(), at); err != nil {
 				return err

@@ -84,7 +84,9 @@ type tenantStanding struct {
 	tenantRow
 	Cluster string   `json:"cluster"`
 	Users   []string `json:"users"`
-	Granted []string `json:"granted"`
+	// VolumeUsers are those of single volumes in CephFS.
+	VolumeUsers []string `json:"volumeUsers"`
+	Granted     []string `json:"granted"`
 	// Withdrawn are volumes on goldens whose grant was withdrawn.
 	Withdrawn map[string][]string `json:"withdrawn"`
 	Used      tenantUsage         `json:"used"`
@@ -119,7 +121,7 @@ func (a *app) printStanding(at tenant.Place, st tenant.Standing, used tenantUsag
 	row := policy.Row(at)
 	data := tenantStanding{
 		tenantRow: tenantRow{Name: at.Tenant(), Namespaces: orEmpty(row.Namespaces), Goldens: orEmpty(row.Goldens), Limits: rowLimits(policy, row)},
-		Cluster:   at.Cluster().ID, Users: userNames(st.Users), Granted: []string{}, Withdrawn: map[string][]string{}, Used: used,
+		Cluster:   at.Cluster().ID, Users: userNames(st.Users), VolumeUsers: userNames(st.VolumeUsers), Granted: []string{}, Withdrawn: map[string][]string{}, Used: used,
 	}
 	for _, ref := range st.Granted {
 		data.Granted = append(data.Granted, ref.String())
@@ -137,6 +139,7 @@ func (s tenantStanding) table() table {
 		{"Cluster:", s.Cluster},
 		{"Namespaces:", orDash(s.Namespaces)},
 		{"Users:", orDash(s.Users)},
+		{"Users of volumes in CephFS:", strconv.Itoa(len(s.VolumeUsers))},
 		{"Goldens of others:", orDash(s.Granted)},
 		{"Limits:", "volumes " + limitText(s.Limits.Volumes, false) + ", bytes " + limitText(s.Limits.Bytes, true) + ", largest " + limitText(s.Limits.Largest, true)},
 		{"Used:", "volumes " + strconv.FormatInt(s.Used.Volumes, 10) + ", bytes " + bytesText(s.Used.Bytes)},

@@ -43,7 +43,8 @@ func readAnswer(command any, answer []byte, out any) error {
 	return nil
 }
 
-// Users implements tenant.Users.
+// Users implements tenant.Users. Those of volumes in the cluster's file system
+// are about its pool too, where their keys are.
 func (c *Cluster) Users(ctx context.Context, at tenant.Place) ([]tenant.User, error) {
 	mine, _, err := c.users(ctx, at)
 	return mine, err
@@ -66,7 +67,7 @@ func (c *Cluster) users(ctx context.Context, at tenant.Place) (mine, others []te
 		name, ok := strings.CutPrefix(e.Entity, entityPrefix)
 		switch u, ours := tenant.ParseUser(name); {
 		case !ok || !ours:
-		case isOfPool(e.Caps.OSD, at.Pool()):
+		case isOfPool(e.Caps.OSD, at.Pool()), u.Volume != "" && isOfFiles(e.Caps.OSD, at.Cluster().FileSystem):
 			mine = append(mine, u)
 		default:
 			others = append(others, u)
@@ -154,6 +155,11 @@ func (c *Cluster) Remove(ctx context.Context, at tenant.Place, u tenant.User) er
 
 // MakeNamespace implements tenant.Namespaces.
 func (c *Cluster) MakeNamespace(ctx context.Context, at tenant.Place) error {
+	if at.Cluster().FileSystem != "" {
+		if err := NewFileSystem(c).makeGroup(ctx, at); err != nil {
+			return err
+		}
+	}
 	return c.inPool(ctx, at, func(conn *connection) error {
 		ioctx, err := conn.in(at.Pool(), "")
 		if err != nil {
@@ -167,8 +173,18 @@ func (c *Cluster) MakeNamespace(ctx context.Context, at tenant.Place) error {
 	})
 }
 
-// RemoveNamespace implements tenant.Namespaces.
+// RemoveNamespace implements tenant.Namespaces. The namespace of the keys is no
+// RBD namespace and goes with its last object.
 func (c *Cluster) RemoveNamespace(ctx context.Context, at tenant.Place) error {
+	if at.Cluster().FileSystem != "" {
+		f := NewFileSystem(c)
+		if err := f.removeGroup(ctx, at); err != nil {
+			return err
+		}
+		if err := f.removeKeys(ctx, at); err != nil {
+			return err
+		}
+	}
 	return c.inPool(ctx, at, func(conn *connection) error {
 		ioctx, err := conn.in(at.Pool(), "")
 		if err != nil {

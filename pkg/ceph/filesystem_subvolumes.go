@@ -105,10 +105,14 @@ func (f FileSystem) RemoveSnapshot(ctx context.Context, at tenant.Place, name, s
 	return about("remove snapshot", at, name+"@"+snapshot, err)
 }
 
-// CreateImage implements golden.Images: a golden's image is a subvolume.
+// CreateImage implements golden.Images: a golden's image is a subvolume. It has
+// no quota, for files are as large as they are, and the tenant's directory gets
+// room for it.
 func (f FileSystem) CreateImage(ctx context.Context, at tenant.Place, name string, size int64) error {
-	_, err := f.CreateSubvolume(ctx, at, name, size)
-	return err
+	if _, err := f.CreateSubvolume(ctx, at, name, 0); err != nil {
+		return err
+	}
+	return about("make room for", at, name, f.makeRoom(ctx, at, size))
 }
 
 // RemoveImage implements golden.Images.

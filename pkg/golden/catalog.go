@@ -2,6 +2,7 @@ package golden
 
 import (
 	"context"
+	"slices"
 
 	"github.com/sdp-csi/sdp-csi/pkg/tenant"
 	"github.com/sdp-csi/sdp-csi/pkg/volume"
@@ -35,13 +36,7 @@ func (c Catalog) Goldens(ctx context.Context, at tenant.Place) ([]volume.Golden,
 	if err != nil {
 		return nil, err
 	}
-	var readable []volume.Golden
-	for _, g := range all {
-		if g.State == volume.GoldenReady || g.State == volume.GoldenRetired {
-			readable = append(readable, g)
-		}
-	}
-	return readable, nil
+	return slices.DeleteFunc(all, func(g volume.Golden) bool { return g.State == volume.GoldenDeleted }), nil
 }
 
 func (c Catalog) all(ctx context.Context, at tenant.Place) (all []volume.Golden, err error) {

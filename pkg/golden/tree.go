@@ -120,10 +120,9 @@ func (f *filesImport) make(ctx context.Context, to Trees, old goldenRecord, note
 	return rec, f.update(ctx, f.at, f.ref, &rec)
 }
 
-// seed makes the directory and gives it its content. It has no quota: the
-// files are as large as they are.
+// seed makes the directory and gives it its content.
 func (f *filesImport) seed(ctx context.Context, to Trees) (digest string, err error) {
-	if err := f.store.CreateImage(ctx, f.at, f.ref.Image(), 0); err != nil {
+	if err := f.store.CreateImage(ctx, f.at, f.ref.Image(), f.tree.Bytes()); err != nil {
 		return "", err
 	}
 	dir, err := to.OpenDirectory(ctx, f.at, f.ref.Image())

@@ -13,6 +13,7 @@ type Accounts interface {
 	Users
 	Clients
 	Namespaces
+	VolumeUsers
 }
 
 // Users are the cephx users that this project made.
@@ -40,12 +41,30 @@ type Clients interface {
 	Block(ctx context.Context, at Place, addresses []string) error
 }
 
-// Namespaces are the RADOS namespaces of a pool, which tenants are.
+// VolumeUsers are the users of single volumes, which a file system has: one for
+// each that is written. Their keys lie where the tenant's writers read them.
+type VolumeUsers interface {
+	// VolumeUsers returns those whose keys lie there, though the user itself
+	// may have been removed.
+	VolumeUsers(ctx context.Context, at Place) ([]User, error)
+	// PutVolumeUser makes a generation of one of those that VolumeUsers
+	// returns, with a new key where it is not there, and leaves its key in the
+	// place of the last one's. A volume that has gone wraps volume.ErrNotFound.
+	PutVolumeUser(ctx context.Context, at Place, u User) error
+}
+
+// Namespaces are the RADOS namespaces of a pool, which tenants are, and beside
+// each a tenant's directory in the file system, where the cluster has one.
 type Namespaces interface {
-	// MakeNamespace makes the place's namespace. Present is success.
+	// MakeNamespace makes the place's namespace and directory. Present is
+	// success.
 	MakeNamespace(ctx context.Context, at Place) error
-	// RemoveNamespace removes it; volume.ErrInUse while it has images.
-	// Absent is success.
+	// LimitFiles sets how many bytes the directories of a cluster's tenants may
+	// have; 0: no limit. Tenants without a directory are left out.
+	LimitFiles(ctx context.Context, at Place, bytes map[string]int64) error
+	// RemoveNamespace removes both, and the keys of volumes that lie beside
+	// them; volume.ErrInUse while there are images or subvolumes. Absent is
+	// success.
 	RemoveNamespace(ctx context.Context, at Place) error
 	// ListNamespaces returns the pool's namespaces. at says which pool.
 	ListNamespaces(ctx context.Context, at Place) ([]string, error)
@@ -69,8 +88,7 @@ type SharedImage struct {
 
 // Catalog tells what there is. pkg/golden implements it.
 type Catalog interface {
-	// Goldens returns the goldens of a place whose image can be read: those
-	// that are ready or retired.
+	// Goldens returns the goldens of a place, without those that are deleted.
 	Goldens(ctx context.Context, at Place) ([]volume.Golden, error)
 	// Clones returns which tenants' images, or volumes and snapshots without
 	// an image, hang on a golden. Images in the trash or set aside count too.

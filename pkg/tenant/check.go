@@ -72,10 +72,14 @@ func (c checker) cluster(where at, row *Cluster) error {
 }
 
 // addCluster refuses a pool that another row has: a volume would have two IDs.
+// Of a file system the tenants' directories would be the same.
 func (c checker) addCluster(where at, row *Cluster) error {
 	for _, other := range c.policy.clusters {
 		if other.Pool == row.Pool && overlap(other.Monitors, row.Monitors) {
 			return c.refuse(append(where, "pool"), "clusters %s and %s are the same pool of the same monitors", other.ID, row.ID)
+		}
+		if row.FileSystem != "" && other.FileSystem == row.FileSystem && overlap(other.Monitors, row.Monitors) {
+			return c.refuse(append(where, "fileSystem"), "clusters %s and %s are the same fileSystem of the same monitors", other.ID, row.ID)
 		}
 	}
 	c.policy.clusters[row.ID] = row

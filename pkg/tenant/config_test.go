@@ -61,6 +61,7 @@ func TestParseRefuses(t *testing.T) {
 		"cluster's id":               {"clusters:\n- id: Main\n  monitors: [\"10.0.0.1:3300\"]\n  pool: rbd\n", []string{"line 2", "DNS label"}},
 		"null cluster":               {"clusters:\n-\n", []string{"line 2"}},
 		"cluster twice":              {cluster + "- id: main\n  monitors: [\"10.0.0.2:3300\"]\n  pool: rbd\n", []string{"line 5", "twice"}},
+		"file system twice":          {strings.Replace(cluster, "pool: rbd", "pool: rbd\n  fileSystem: files", 1) + "- id: other\n  monitors: [\"10.0.0.1:3300\"]\n  pool: rbd2\n  fileSystem: files\n", []string{"line 9", "same fileSystem"}},
 		"pool twice":                 {cluster + "- id: other\n  monitors: [\"10.0.0.1:3300\"]\n  pool: rbd\n", []string{"line 7", "same pool"}},
 		"no monitors":                {"clusters:\n- id: main\n  pool: rbd\n", []string{"line 2", "monitors"}},
 		"monitor by name":            {"clusters:\n- id: main\n  monitors:\n  - 10.0.0.1:3300\n  - ceph:3300\n  pool: rbd\n", []string{"line 5", "IP:PORT"}},

@@ -23,7 +23,9 @@ func (r *Registrar) Mark(ctx context.Context, at Place) (string, error) {
 	}
 	var lines []string
 	for _, u := range users {
-		lines = append(lines, u.String())
+		if u.Volume == "" { // no Secret has the others' keys
+			lines = append(lines, u.String())
+		}
 	}
 	for _, owner := range owners {
 		goldens, err := r.catalog.Goldens(ctx, owner)

@@ -25,9 +25,10 @@ func NewRegistrar(p *Policy, a Accounts, c Catalog, l Ledger) *Registrar {
 	return &Registrar{policy: p, accounts: a, catalog: c, ledger: l}
 }
 
-// Create makes the tenant's namespace and users, those that are not there, and
-// the readers of the goldens that it may use. It returns the users in force. A
-// tenant that was revoked is let in again.
+// Create makes the tenant's namespace and users, those that are not there, the
+// users of its volumes where an earlier Revoke removed them, and the readers of
+// the goldens that it may use. It returns the tenant's users in force. A tenant
+// that was revoked is let in again.
 func (r *Registrar) Create(ctx context.Context, at Place) ([]User, error) {
 	if err := r.setRevoked(ctx, at, false); err != nil {
 		return nil, err
@@ -55,7 +56,29 @@ func (r *Registrar) enrol(ctx context.Context, at Place) ([]User, error) {
 	if err := r.makeReaders(ctx, s); err != nil {
 		return nil, err
 	}
+	if err := r.limitFiles(ctx, at, s); err != nil {
+		return nil, err
+	}
+	if err := r.putVolumeUsers(ctx, at, func(u User) User { return u }); err != nil {
+		return nil, err
+	}
 	return r.inForce(s.users, at)
+}
+
+// putVolumeUsers makes a generation of each of the users of the tenant's
+// volumes.
+func (r *Registrar) putVolumeUsers(ctx context.Context, at Place, generation func(User) User) error {
+	users, err := r.accounts.VolumeUsers(ctx, at)
+	if err != nil {
+		return fmt.Errorf("list the users of the volumes of tenant %s: %w", at.tenant, err)
+	}
+	for _, u := range users {
+		err := r.accounts.PutVolumeUser(ctx, at, generation(u))
+		if err != nil && !errors.Is(err, volume.ErrNotFound) {
+			return fmt.Errorf("make user %s: %w", generation(u), err)
+		}
+	}
+	return nil
 }
 
 // inForce returns the latest generation of each of the tenant's users.
@@ -130,7 +153,7 @@ func (r *Registrar) Keys(ctx context.Context, at Place) (Keys, error) {
 
 func (r *Registrar) goldenKeys(ctx context.Context, at Place, users []User, keys map[volume.GoldenRef]volume.Credentials) error {
 	for _, u := range users {
-		if last, _ := latest(users, u.kind()); u.Role != "" || u != last {
+		if last, _ := latest(users, u.kind()); !u.isGoldens() || u != last {
 			continue
 		}
 		ref := u.Golden

@@ -56,7 +56,7 @@ func newOffice(t *testing.T) *office {
 	return &office{t: t, ceph: fake.NewCeph(), shelf: s}
 }
 
-const row = "clusters: [{id: main, monitors: [\"10.0.0.1:3300\"], pool: rbd}]\n"
+const row = "clusters: [{id: main, monitors: [\"10.0.0.1:3300\"], pool: rbd, fileSystem: files}]\n"
 
 const granting = row + `tenants:
 - {name: acme, namespaces: [acme], goldens: ["public/resnet50:v1"]}

@@ -47,7 +47,7 @@ func (r *Registrar) undoRevoked(ctx context.Context, at Place) error {
 	if !errors.Is(refused, volume.ErrDenied) {
 		return refused
 	}
-	if err := r.removeUsers(ctx, at, func(u User) bool { return u.isOf(at.tenant) }); err != nil {
+	if err := r.removeUsers(ctx, at, func(u User) bool { return u.serves(at.tenant) }); err != nil {
 		return err
 	}
 	return refused

@@ -8,9 +8,9 @@ import (
 	"github.com/sdp-csi/sdp-csi/pkg/volume"
 )
 
-// Rotate makes a new generation of each of the tenant's users. The old ones
-// stay until Finish, because nodes have mapped volumes with them and the
-// Secrets name them. It returns the users in force.
+// Rotate makes a new generation of each of the tenant's users and of its
+// volumes'. The old ones stay until Finish, because nodes have mapped volumes
+// with them and the Secrets name them. It returns the tenant's users in force.
 func (r *Registrar) Rotate(ctx context.Context, at Place) ([]User, error) {
 	s, err := r.survey(ctx, at)
 	if err != nil {
@@ -26,11 +26,14 @@ func (r *Registrar) Rotate(ctx context.Context, at Place) ([]User, error) {
 	if err := r.putOwn(ctx, at, s); err != nil {
 		return nil, err
 	}
+	if err := r.putVolumeUsers(ctx, at, User.next); err != nil {
+		return nil, err
+	}
 	return r.inForce(s.users, at)
 }
 
-// Finish removes the old generations of the tenant's users, and of the
-// readers of its goldens, that no client is connected as. It returns those
+// Finish removes the old generations of the tenant's users, of its volumes' and
+// of the readers of its goldens, that no client is connected as. It returns those
 // that are still in use. The Secrets must have been written again before: a
 // node that would stage with an old one from now on is refused.
 func (r *Registrar) Finish(ctx context.Context, at Place) (inUse []User, err error) {
@@ -42,9 +45,13 @@ func (r *Registrar) Finish(ctx context.Context, at Place) (inUse []User, err err
 	if err != nil {
 		return nil, fmt.Errorf("look for clients of tenant %s: %w", at.tenant, err)
 	}
+	inForce, err := r.volumesInForce(ctx, at)
+	if err != nil {
+		return nil, err
+	}
 	sortUsers(users)
 	for _, u := range users {
-		if last, _ := latest(users, u.kind()); u.Tenant != at.tenant || u == last {
+		if u.Tenant != at.tenant || !isOld(u, users, inForce) {
 			continue
 		}
 		if len(clients[u]) > 0 {
@@ -58,7 +65,31 @@ func (r *Registrar) Finish(ctx context.Context, at Place) (inUse []User, err err
 	return inUse, nil
 }
 
-// Revoke cuts the tenant off: its users go, so that nobody connects as one of
+// volumesInForce are the generations of the volumes' users whose keys lie where
+// nodes look for them.
+func (r *Registrar) volumesInForce(ctx context.Context, at Place) (map[User]int, error) {
+	users, err := r.accounts.VolumeUsers(ctx, at)
+	if err != nil {
+		return nil, fmt.Errorf("list the users of the volumes of tenant %s: %w", at.tenant, err)
+	}
+	inForce := map[User]int{}
+	for _, u := range users {
+		inForce[u.kind()] = u.Generation
+	}
+	return inForce, nil
+}
+
+// isOld says whether a user has been replaced: by a later one, and a volume's
+// only by one whose key is where nodes look.
+func isOld(u User, all []User, inForce map[User]int) bool {
+	if u.Volume != "" {
+		return u.Generation < inForce[u.kind()]
+	}
+	last, _ := latest(all, u.kind())
+	return u != last
+}
+
+// Revoke cuts the tenant off: its users and its volumes' go, so that nobody connects as one of
 // them, and the clients that are connected are shut out. It returns how many
 // those were. Readers of goldens belong to no tenant and stay.
 //
@@ -76,7 +107,7 @@ func (r *Registrar) Revoke(ctx context.Context, at Place) (cut int, err error) {
 }
 
 func (r *Registrar) cutOff(ctx context.Context, at Place) (cut int, err error) {
-	if err := r.removeUsers(ctx, at, func(u User) bool { return u.isOf(at.tenant) }); err != nil {
+	if err := r.removeUsers(ctx, at, func(u User) bool { return u.serves(at.tenant) }); err != nil {
 		return 0, err
 	}
 	blocked := map[string]bool{}
@@ -104,7 +135,7 @@ func (r *Registrar) connected(ctx context.Context, at Place, blocked map[string]
 	var fresh []string
 	for u, addresses := range clients {
 		for _, address := range addresses {
-			if u.isOf(at.tenant) && !blocked[address] {
+			if u.serves(at.tenant) && !blocked[address] {
 				fresh = append(fresh, address)
 			}
 		}
@@ -116,6 +147,8 @@ func (r *Registrar) connected(ctx context.Context, at Place, blocked map[string]
 // Standing is what there is to tell about a tenant.
 type Standing struct {
 	Users []User
+	// VolumeUsers are those of its volumes in a file system.
+	VolumeUsers []User
 	// Granted are the other tenants' goldens that it may use.
 	Granted []volume.GoldenRef
 	// Withdrawn are images of its own that hang on goldens which it may use
@@ -131,8 +164,11 @@ func (r *Registrar) Standing(ctx context.Context, at Place) (Standing, error) {
 	}
 	st := Standing{Withdrawn: map[volume.GoldenRef][]string{}}
 	for _, u := range s.users {
-		if u.isOf(at.tenant) {
+		switch {
+		case u.isOf(at.tenant):
 			st.Users = append(st.Users, u)
+		case u.serves(at.tenant):
+			st.VolumeUsers = append(st.VolumeUsers, u)
 		}
 	}
 	for _, g := range s.goldens {

@@ -14,6 +14,7 @@ import (
 type survey struct {
 	users   []User
 	goldens []shared
+	files   map[string]int64 // bytes of a tenant's goldens in the file system
 }
 
 // shared is a golden, where it is, and which images hang on it.
@@ -31,7 +32,7 @@ func (r *Registrar) survey(ctx context.Context, at Place) (survey, error) {
 		return survey{}, fmt.Errorf("list the users of cluster %s: %w", at.cluster.ID, err)
 	}
 	sortUsers(users)
-	s := survey{users: users}
+	s := survey{users: users, files: map[string]int64{}}
 	owners, err := r.owners(ctx, at)
 	if err != nil {
 		return survey{}, err
@@ -70,7 +71,11 @@ func (r *Registrar) add(ctx context.Context, s *survey, owner Place) error {
 		return err
 	}
 	for _, g := range goldens {
-		if !isImageID(g.ImageID) {
+		if g.Backend() == volume.CephFS {
+			// Like all in a record, the number may be anything.
+			s.files[owner.tenant] += min(max(g.DataBytes, 0), volume.MaxSize)
+		}
+		if g.State == volume.GoldenCreating || !isImageID(g.ImageID) {
 			continue
 		}
 		clones, err := r.catalog.Clones(ctx, owner, g)

@@ -37,7 +37,34 @@ func (r *Registrar) Sync(ctx context.Context, at Place) (rotated []volume.Golden
 	if err := r.dropReaders(ctx, at, s); err != nil {
 		return nil, err
 	}
+	if err := r.limitFiles(ctx, at, s); err != nil {
+		return nil, err
+	}
 	return rotated, r.syncTenants(ctx, at, s)
+}
+
+// limitFiles sets what the tenants' directories in a file system may have: what
+// the policy allows of volumes and, beside that, their goldens, those too that
+// are being made. Volumes have quotas of their own, whose sum the policy's
+// limits bound: this is one more wall, for what comes past the driver.
+func (r *Registrar) limitFiles(ctx context.Context, at Place, s survey) error {
+	bytes := map[string]int64{}
+	for _, u := range s.users {
+		if u.Role == "" {
+			continue
+		}
+		bytes[u.Tenant] = 0
+		if limit := int64(r.policy.TenantLimits(u.Tenant).Bytes); limit > 0 {
+			bytes[u.Tenant] = limit + s.files[u.Tenant]
+		}
+	}
+	if at.cluster.FileSystem == "" || len(bytes) == 0 {
+		return nil
+	}
+	if err := r.accounts.LimitFiles(ctx, at, bytes); err != nil {
+		return fmt.Errorf("limit the tenants' directories in file system %s: %w", at.cluster.FileSystem, err)
+	}
+	return nil
 }
 
 func (r *Registrar) syncTenants(ctx context.Context, at Place, s survey) error {
@@ -70,7 +97,7 @@ func (r *Registrar) makeReaders(ctx context.Context, s survey) error {
 // dropReaders removes the readers of goldens that are no more.
 func (r *Registrar) dropReaders(ctx context.Context, at Place, s survey) error {
 	for _, u := range s.users {
-		if u.Role != "" || slices.ContainsFunc(s.goldens, func(g shared) bool { return g.reader() == u.kind() }) {
+		if !u.isGoldens() || slices.ContainsFunc(s.goldens, func(g shared) bool { return g.reader() == u.kind() }) {
 			continue
 		}
 		if err := r.accounts.Remove(ctx, at, u); err != nil {

@@ -17,52 +17,71 @@ const (
 )
 
 // User is a cephx user that this project makes. It is one generation of a
-// tenant's reader or writer, or of the reader of one golden: rotating a key
-// makes the next generation beside the old one.
+// tenant's reader or writer, of the reader of one golden, or of the user that
+// writes one volume in CephFS: rotating a key makes the next generation beside
+// the old one.
 type User struct {
 	Tenant     string
 	Role       Role             // of a tenant's user
 	Golden     volume.GoldenRef // of a golden's reader, without its tenant
+	Volume     string           // of a volume's user: its subvolume, without its tenant
 	Generation int
 }
 
 const (
-	userPrefix   = "sdp."
-	goldenPrefix = "golden."
+	userPrefix       = "sdp."
+	goldenPrefix     = "golden."
+	volumeUserPrefix = "sdpfs."
+	subvolumePrefix  = "vol."
 )
 
 // String returns the user's name for Ceph, without «client.»:
 //
 //	sdp.<tenant>.<ro|rw>.<generation>
 //	sdp.golden.<tenant>.<name>.<version>.<generation>
+//	sdpfs.<tenant>.vol.<hash>.<attempt>.<generation>
 //
-// No tenant's or golden's name has a dot, so the two forms never meet.
+// No tenant's or golden's name has a dot, so the forms never meet.
 func (u User) String() string {
 	n := strconv.Itoa(u.Generation)
-	if u.Role != "" {
+	switch {
+	case u.Role != "":
 		return userPrefix + u.Tenant + "." + string(u.Role) + "." + n
+	case u.Volume != "":
+		return volumeUserPrefix + u.Tenant + "." + u.Volume + "." + n
 	}
 	return userPrefix + goldenPrefix + u.Tenant + "." + u.Golden.Name + "." + u.Golden.Version + "." + n
 }
 
 // ParseUser reads what String returns; false for a user that is not ours.
 func ParseUser(s string) (User, bool) {
-	rest, ok := strings.CutPrefix(s, userPrefix)
-	end := strings.LastIndexByte(rest, '.')
-	if !ok || end < 0 {
+	end := strings.LastIndexByte(s, '.')
+	if end < 0 {
 		return User{}, false
 	}
-	n, err := strconv.Atoi(rest[end+1:])
-	if err != nil || n < 1 {
-		return User{}, false
-	}
+	n, err := strconv.Atoi(s[end+1:])
 	u := User{Generation: n}
-	if owner, role, ok := strings.Cut(rest[:end], "."); ok && !strings.Contains(role, ".") {
-		u.Tenant, u.Role = owner, Role(role)
-	} else if !u.parseGolden(rest[:end]) {
+	if err != nil || n < 1 || !u.parse(s[:end]) {
 		return User{}, false
 	}
 	return u, u.wellFormed() && u.String() == s
+}
+
+// parse reads a name without its generation.
+func (u *User) parse(s string) (ok bool) {
+	if rest, is := strings.CutPrefix(s, volumeUserPrefix); is {
+		u.Tenant, u.Volume, ok = strings.Cut(rest, ".")
+		return ok
+	}
+	rest, ok := strings.CutPrefix(s, userPrefix)
+	if !ok {
+		return false
+	}
+	if owner, role, ok := strings.Cut(rest, "."); ok && !strings.Contains(role, ".") {
+		u.Tenant, u.Role = owner, Role(role)
+		return true
+	}
+	return u.parseGolden(rest)
 }
 
 func (u *User) parseGolden(s string) bool {
@@ -77,8 +96,23 @@ func (u *User) parseGolden(s string) bool {
 }
 
 func (u User) wellFormed() bool {
-	return volume.IsName(u.Tenant, volume.MaxTenantName) &&
-		(u.Role == Reader || u.Role == Writer || (u.Role == "" && u.Golden != volume.GoldenRef{}))
+	if !volume.IsName(u.Tenant, volume.MaxTenantName) {
+		return false
+	}
+	if u.Volume != "" {
+		return isSubvolume(u.Volume)
+	}
+	return u.Role == Reader || u.Role == Writer || u.isGoldens()
+}
+
+// maxSubvolume bounds a subvolume's name.
+const maxSubvolume = 96
+
+// isSubvolume says whether s can be a volume's subvolume: letters, digits and
+// dots.
+func isSubvolume(s string) bool {
+	return strings.HasPrefix(s, subvolumePrefix) && len(s) <= maxSubvolume &&
+		strings.Trim(s, "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.") == ""
 }
 
 // kind is the user without its generation.
@@ -95,3 +129,10 @@ func (u User) next() User {
 
 // isOf says whether u is one of a tenant's own users, of whatever role.
 func (u User) isOf(tenant string) bool { return u.Role != "" && u.Tenant == tenant }
+
+// isGoldens says whether u is a golden's reader.
+func (u User) isGoldens() bool { return u.Role == "" && u.Golden != volume.GoldenRef{} }
+
+// serves says whether u is one of a tenant's own users or the user of one of
+// its volumes. A golden's reader serves whoever may use the golden.
+func (u User) serves(tenant string) bool { return u.Tenant == tenant && !u.isGoldens() }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/base64"
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/sdp-csi/sdp-csi/pkg/golden"
@@ -28,13 +29,49 @@ type registry struct {
 	clients    map[tenant.User][]string
 	blocked    map[string]bool
 	namespaces map[spaceKey]bool
+	volumes    map[tenant.User]bool // users whose keys lie with their tenant
+	limits     map[string]int64     // of tenants' directories
 }
 
 func newRegistry() registry {
 	return registry{
 		accounts: map[tenant.User]account{}, clients: map[tenant.User][]string{},
-		blocked: map[string]bool{}, namespaces: map[spaceKey]bool{},
+		blocked: map[string]bool{}, namespaces: map[spaceKey]bool{}, volumes: map[tenant.User]bool{}, limits: map[string]int64{},
 	}
+}
+
+// AddVolumeUser makes the user of a volume in a file system.
+func (c *Ceph) AddVolumeUser(at tenant.Place, subvolume string) tenant.User {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	u := tenant.User{Tenant: at.Tenant(), Volume: subvolume, Generation: 1}
+	c.registry.accounts[u] = account{access: tenant.Access{At: at}, key: c.newKey()}
+	c.registry.volumes[u] = true
+	return u
+}
+
+// Limit returns how many bytes a tenant's directory may have.
+func (c *Ceph) Limit(tenant string) int64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.registry.limits[tenant]
+}
+
+// FindsVolumeUsers says whether each volume's key that lies with a tenant is of
+// a user that is there.
+func (c *Ceph) FindsVolumeUsers() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for u := range c.registry.volumes {
+		if _, ok := c.registry.accounts[u]; !ok {
+			return false
+		}
+	}
+	return true
+}
+
+func (c *Ceph) newKey() volume.Secret {
+	return volume.Secret(base64.StdEncoding.EncodeToString(fmt.Appendf(nil, "key %d", c.next())))
 }
 
 // Connect makes a client with an address that is connected as the user.
@@ -87,7 +124,7 @@ func (c *Ceph) Put(ctx context.Context, u tenant.User, a tenant.Access) error {
 			return fmt.Errorf("user %s: %w", u, volume.ErrConflict)
 		}
 		if !ok {
-			old.key = volume.Secret(base64.StdEncoding.EncodeToString(fmt.Appendf(nil, "key %d", c.next())))
+			old.key = c.newKey()
 		}
 		old.access = a
 		c.registry.accounts[u] = old
@@ -145,6 +182,42 @@ func (c *Ceph) MakeNamespace(ctx context.Context, at tenant.Place) error {
 	})
 }
 
+// LimitFiles sets the limits of tenants' directories.
+func (c *Ceph) LimitFiles(ctx context.Context, at tenant.Place, bytes map[string]int64) error {
+	return c.do(ctx, "LimitFiles", at.String(), func() error {
+		maps.Copy(c.registry.limits, bytes)
+		return nil
+	})
+}
+
+// VolumeUsers lists the users whose keys lie with the tenant.
+func (c *Ceph) VolumeUsers(ctx context.Context, at tenant.Place) ([]tenant.User, error) {
+	return get(ctx, c.Faults, "VolumeUsers", at.String(), func() (users []tenant.User, _ error) {
+		for u := range c.registry.volumes {
+			if u.Tenant == at.Tenant() {
+				users = append(users, u)
+			}
+		}
+		return users, nil
+	})
+}
+
+// PutVolumeUser makes a user, and then its key the one that is found.
+func (c *Ceph) PutVolumeUser(ctx context.Context, at tenant.Place, u tenant.User) error {
+	return c.do(ctx, "PutVolumeUser", u.String(), func() error {
+		if _, ok := c.registry.accounts[u]; !ok {
+			c.registry.accounts[u] = account{access: tenant.Access{At: at}, key: c.newKey()}
+		}
+		return nil
+	}, func() error {
+		maps.DeleteFunc(c.registry.volumes, func(other tenant.User, _ bool) bool {
+			return other.Tenant == u.Tenant && other.Volume == u.Volume
+		})
+		c.registry.volumes[u] = true
+		return nil
+	})
+}
+
 // RemoveNamespace removes a place's namespace unless there are images in it.
 func (c *Ceph) RemoveNamespace(ctx context.Context, at tenant.Place) error {
 	return c.do(ctx, "RemoveNamespace", at.String(), func() error {
@@ -153,6 +226,8 @@ func (c *Ceph) RemoveNamespace(ctx context.Context, at tenant.Place) error {
 			return fmt.Errorf("namespace has images: %w", volume.ErrInUse)
 		}
 		delete(c.registry.namespaces, s.key)
+		delete(c.registry.limits, at.Tenant())
+		maps.DeleteFunc(c.registry.volumes, func(u tenant.User, _ bool) bool { return u.Tenant == at.Tenant() })
 		return nil
 	})
 }
