@@ -2,6 +2,7 @@ package cephfs
 
 import (
 	"context"
+	"time"
 
 	"github.com/sdp-csi/sdp-csi/pkg/record"
 	"github.com/sdp-csi/sdp-csi/pkg/tenant"
@@ -113,4 +114,25 @@ type Goldens interface {
 	// Resolve returns a golden that new volumes may use. Without one, and for
 	// one that is not sealed or is retired, it wraps volume.ErrNotFound.
 	Resolve(ctx context.Context, at tenant.Place, ref volume.GoldenRef) (volume.Golden, error)
+}
+
+// Reader reads on a node with the keys of one request. The connections are the
+// reader's own, so what it can read proves what a key may.
+type Reader interface {
+	// Read returns a record as Records.ReadRecord does; volume.ErrDenied also
+	// means that the cluster knows no such user or key.
+	Read(ctx context.Context, at tenant.Place, c volume.Credentials, name string) (Reading, error)
+	// Writer returns the user that may write the subvolume; volume.ErrDenied
+	// for a key that may only read the tenant's data.
+	Writer(ctx context.Context, at tenant.Place, c volume.Credentials, subvolume string) (volume.Credentials, error)
+	// Lease tells, for golden.Store.Leases, that node reads the golden of a
+	// snapshot until then. The key of that golden's reader alone may:
+	// volume.ErrDenied for any other.
+	Lease(ctx context.Context, at tenant.Place, c volume.Credentials, s Snapshot, node string, until time.Time) error
+}
+
+// Reading is a record as a node reads it, and where it lay.
+type Reading struct {
+	Data []byte
+	FSID string // of the cluster
 }

@@ -19,6 +19,7 @@ const (
 // settings are how a file system is mounted.
 type settings struct {
 	readOnly bool
+	remote   bool     // no device of this node
 	attrs    uint64   // of the mount: MOUNT_ATTR_*
 	words    []string // for the file system
 }
@@ -27,7 +28,7 @@ type settings struct {
 // is not known to be harmless to the node and to the data is refused.
 func parseSettings(fsType string, readOnly bool, options []string) (settings, error) {
 	// A volume's content is its tenant's: no device nodes, no setuid programs.
-	s := settings{readOnly: readOnly, attrs: unix.MOUNT_ATTR_NODEV | unix.MOUNT_ATTR_NOSUID}
+	s := settings{readOnly: readOnly, remote: fsType == ceph, attrs: unix.MOUNT_ATTR_NODEV | unix.MOUNT_ATTR_NOSUID}
 	if readOnly {
 		s.attrs |= unix.MOUNT_ATTR_RDONLY
 	}
@@ -57,7 +58,7 @@ func ownWords(fsType string, readOnly bool) ([]string, error) {
 		return []string{"norecovery", "nouuid"}, nil
 	case fsType == xfs:
 		return []string{"nouuid"}, nil
-	case (fsType == erofs || fsType == overlay) && readOnly:
+	case (fsType == erofs || fsType == overlay) && readOnly, fsType == ceph:
 		return nil, nil
 	case fsType == erofs:
 		return nil, fmt.Errorf("an EROFS file system cannot be mounted for writing: %w", volume.ErrInvalid)
@@ -94,10 +95,10 @@ func (s *settings) add(option string) error {
 // atime makes the last option about access times win, as mount(8) does.
 func (s *settings) atime(attr uint64) { s.attrs = s.attrs&^unix.MOUNT_ATTR__ATIME | attr }
 
-// word adds an option about writing, which a read-only mount has no use for
-// and EROFS does not know.
+// word adds an option about writing to a device, which a read-only mount and
+// one without a device have no use for, and EROFS does not know.
 func (s *settings) word(w string) {
-	if !s.readOnly && !slices.Contains(s.words, w) {
+	if !s.readOnly && !s.remote && !slices.Contains(s.words, w) {
 		s.words = append(s.words, w)
 	}
 }

@@ -7,13 +7,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strconv"
 
 	"golang.org/x/sys/unix"
 	"k8s.io/klog/v2"
 
+	"github.com/sdp-csi/sdp-csi/pkg/keyring"
 	"github.com/sdp-csi/sdp-csi/pkg/rbd"
 	"github.com/sdp-csi/sdp-csi/pkg/volume"
 )
@@ -115,20 +115,14 @@ func (k *Mapper) undo(m rbd.Mapping, before []int, cause error) error {
 	return cause
 }
 
-// add writes the line on a thread of its own, whose keyring has the key.
+// add writes the line on a thread whose keyring has the key.
 func (k *Mapper) add(line string, key volume.Secret) error {
-	result := make(chan error, 1)
-	go func() {
-		// Never unlocked: the thread, and its keyring, end with the goroutine.
-		runtime.LockOSThread()
-		result <- withKey(key, func() error {
-			if err := k.write(addFile, line); err != nil {
-				return mapError(err)
-			}
-			return nil
-		})
-	}()
-	return <-result
+	return keyring.With(key, func() error {
+		if err := k.write(addFile, line); err != nil {
+			return mapError(err)
+		}
+		return nil
+	})
 }
 
 // readAhead prepares the device for whole-file reads; without it the mapping

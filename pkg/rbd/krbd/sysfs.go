@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/sdp-csi/sdp-csi/pkg/keyring"
 	"github.com/sdp-csi/sdp-csi/pkg/rbd"
 	"github.com/sdp-csi/sdp-csi/pkg/volume"
 )
@@ -46,7 +47,7 @@ func addLine(m rbd.Mapping, user string) (string, error) {
 		access = "ro"
 	}
 	return fmt.Sprintf("%s name=%s,key=%s,_pool_ns=%s,%s,%s %s %s %s", strings.Join(m.Monitors, ","),
-		user, keyDescription, m.Namespace, access, options, m.Pool, m.Image, snapshot), nil
+		user, keyring.Description, m.Namespace, access, options, m.Pool, m.Image, snapshot), nil
 }
 
 // find returns the number of m's device by what the kernel shows.

@@ -1,9 +1,10 @@
-package krbd
+package keyring
 
 import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"runtime"
 
 	"golang.org/x/sys/unix"
 
@@ -14,19 +15,29 @@ import (
 // payload is the decoded key.
 const keyType = "ceph"
 
-// keyDescription names the key while the kernel reads it. It is in the keyring
-// of one thread, where no other thread sees it, so one name serves all.
-const keyDescription = "sdp-csi"
+// Description is what the option key= names. The key is in the keyring of one
+// thread, where no other thread sees it, so one name serves all.
+const Description = "sdp-csi"
 
-// withKey runs fn with the key in this thread's keyring, where the kernel
-// looks up the option key=. The caller has locked its goroutine to the thread.
+// With runs fn on a thread of its own that has the key in its keyring, and
+// returns what fn does.
+func With(key volume.Secret, fn func() error) error {
+	result := make(chan error, 1)
+	go func() {
+		// Never unlocked: the thread, and its keyring, end with the goroutine.
+		runtime.LockOSThread()
+		result <- withKey(key, fn)
+	}()
+	return <-result
+}
+
 func withKey(key volume.Secret, fn func() error) error {
 	payload, err := base64.StdEncoding.DecodeString(key.Reveal())
 	if err != nil || len(payload) == 0 {
 		// The decoder's error would quote the key.
 		return fmt.Errorf("the key is not base64: %w", volume.ErrInvalid)
 	}
-	id, err := unix.AddKey(keyType, keyDescription, payload, unix.KEY_SPEC_THREAD_KEYRING)
+	id, err := unix.AddKey(keyType, Description, payload, unix.KEY_SPEC_THREAD_KEYRING)
 	clear(payload)
 	if errors.Is(err, unix.EINVAL) {
 		return fmt.Errorf("the key is not one of cephx: %w", volume.ErrInvalid)

@@ -1,0 +1,179 @@
+package fuse
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/sdp-csi/sdp-csi/pkg/cephfs"
+	"github.com/sdp-csi/sdp-csi/pkg/mount"
+	"github.com/sdp-csi/sdp-csi/pkg/mounter"
+	"github.com/sdp-csi/sdp-csi/pkg/volume"
+)
+
+// limit is how many volumes a node can have mounted: a process each is what
+// they cost.
+const limit = 1024
+
+// pause is between two looks at what is going.
+const pause = 50 * time.Millisecond
+
+// Options say where things are. A zero field means its default.
+type Options struct {
+	Host       *mount.Host     // needed
+	Starter    mounter.Starter // mounter.Local
+	Proc       string          // /proc
+	MapTimeout time.Duration   // bounds one mount where its context does not (1 min)
+	EndTimeout time.Duration   // bounds the end of a process after its mount (30 s)
+}
+
+func (o Options) withDefaults() Options {
+	if o.Starter == nil {
+		o.Starter = mounter.Local{}
+	}
+	if o.Proc == "" {
+		o.Proc = "/proc"
+	}
+	if o.MapTimeout <= 0 {
+		o.MapTimeout = time.Minute
+	}
+	if o.EndTimeout <= 0 {
+		o.EndTimeout = 30 * time.Second
+	}
+	return o
+}
+
+// Mounter is cephfs.Mounter on ceph-fuse.
+type Mounter struct {
+	Options
+	processes processes
+}
+
+// New returns a Mounter.
+func New(o Options) *Mounter {
+	o = o.withDefaults()
+	return &Mounter{Options: o, processes: processes{proc: o.Proc}}
+}
+
+// Available says whether this node can mount.
+func (f *Mounter) Available(context.Context) error {
+	if err := f.Starter.Has(mounter.CephFUSE); err != nil {
+		return err
+	}
+	if err := unix.Access("/dev/fuse", unix.R_OK|unix.W_OK); err != nil {
+		return fmt.Errorf("open /dev/fuse: %w: %w", err, volume.ErrUnsupported)
+	}
+	return nil
+}
+
+// Limit implements cephfs.Mounter.
+func (f *Mounter) Limit() int64 { return limit }
+
+// Mount implements cephfs.Mounter. A process that a killed driver has started
+// for this path is waited for: it mounts, or it ends.
+func (f *Mounter) Mount(ctx context.Context, t cephfs.Target, path string, options []string, c volume.Credentials) error {
+	if err := t.MustBeTellable(c.User); err != nil {
+		return err
+	}
+	words, err := mount.Words(t.ReadOnly, options)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, f.MapTimeout)
+	defer cancel()
+	for {
+		there, err := t.IsMounted(ctx, f.Host, path)
+		if err != nil || there {
+			return err
+		}
+		busy, err := f.processes.of(path)
+		if err != nil {
+			return err
+		}
+		if len(busy) == 0 {
+			break
+		}
+		if err := sleep(ctx); err != nil {
+			return fmt.Errorf("a process that served %s before does not end: %w", path, err)
+		}
+	}
+	if err := f.Host.MakeDirectory(ctx, path); err != nil {
+		return err
+	}
+	if err := f.start(ctx, t, path, words, c); err != nil {
+		return errors.Join(fmt.Errorf("mount %s as %s: %w", t.Root, c.User, err), f.giveUp(ctx, path))
+	}
+	return nil
+}
+
+func sleep(ctx context.Context) error {
+	select {
+	case <-time.After(pause):
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("%w: %w", context.Cause(ctx), volume.ErrUnavailable)
+	}
+}
+
+// giveUp ends what a failed mount left running, also after its caller has gone.
+func (f *Mounter) giveUp(ctx context.Context, path string) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), f.EndTimeout)
+	defer cancel()
+	return f.Unmount(ctx, path)
+}
+
+// Unmount implements cephfs.Mounter. The process ends by itself when it has
+// written back what it had. One that a killed driver has just started may mount
+// in the meantime: that goes, too.
+func (f *Mounter) Unmount(ctx context.Context, path string) error {
+	ctx, cancel := context.WithTimeout(ctx, f.EndTimeout)
+	defer cancel()
+	for {
+		if err := f.unmount(ctx, path); err != nil {
+			return err
+		}
+		all, err := f.processes.of(path)
+		if err != nil || len(all) == 0 {
+			return err
+		}
+		if err := sleep(ctx); err == nil {
+			continue
+		}
+		if err := f.processes.endReaders(path); err != nil {
+			return fmt.Errorf("%s is unmounted, and its ceph-fuse does not end: %w", path, err)
+		}
+		return nil
+	}
+}
+
+// busyPatience is how long the kernel may have a mount open that nobody uses: it
+// lets one go a moment after the last of its files is closed.
+const busyPatience = 2 * time.Second
+
+func (f *Mounter) unmount(ctx context.Context, path string) error {
+	patience, cancel := context.WithTimeout(ctx, busyPatience)
+	defer cancel()
+	for {
+		err := f.Host.Unmount(ctx, path)
+		if !errors.Is(err, volume.ErrInUse) || sleep(patience) != nil {
+			return err
+		}
+	}
+}
+
+// arguments is what ceph-fuse is told. There is no ceph.conf, and the monitors'
+// configuration is not asked for: a refusal of that has no number.
+func arguments(t cephfs.Target, path, user string, words []string) []string {
+	return []string{
+		"--conf=" + os.DevNull, "--no-mon-config", "--mon-host=[v2:" + strings.Join(t.Monitors, "],[v2:") + "]", "--id=" + user,
+		"--keyfile=" + mounter.KeyPath, "--client_fs=" + t.FileSystem, "--client_mountpoint=" + t.Root,
+		"--client_mount_timeout=15", "--log-file=", "--admin-socket=",
+		"-o", "fsname=" + t.TableSource(cephfs.FUSESource) + "," + strings.Join(words, ","), filepath.Clean(path),
+	}
+}
