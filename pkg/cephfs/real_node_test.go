@@ -68,8 +68,8 @@ func (n *node) grant(ref volume.GoldenRef) {
 
 // fresh is the stager of a driver that has just started.
 func (n *node) fresh() *cephfs.Stager {
-	m := fuse.New(fuse.Options{Host: n.host})
-	return cephfs.NewStager(ceph.NewFileReader(n.reader), m, n.host, noSteps{}).Share(sharing.Options{StateDir: n.dir, Node: "node"})
+	m := fuse.New(fuse.Options{Host: n.host, StateDir: n.dir + "/state"})
+	return cephfs.NewStager(ceph.NewFileReader(n.reader), m, n.host, noSteps{}).Share(sharing.Options{StateDir: n.dir + "/state", Node: "node"})
 }
 
 func (n *node) path(name string) string { return filepath.Join(n.dir, "staging", name) }
@@ -123,8 +123,8 @@ func (n *node) nothing() {
 	if rows, ids := n.mounts(), n.processes(); len(rows)+len(ids) > 0 {
 		n.t.Fatalf("left over: %q, processes %v", rows, ids)
 	}
-	for _, dir := range []string{"golden-fs", "own-fs"} {
-		if names, err := os.ReadDir(filepath.Join(n.dir, dir)); len(names) > 0 {
+	for _, dir := range []string{"golden-fs", "own-fs", "volume-fs"} {
+		if names, err := os.ReadDir(filepath.Join(n.dir, "state", dir)); len(names) > 0 {
 			n.t.Fatalf("left over in %s: %v, %v", dir, names, err)
 		}
 	}
@@ -229,4 +229,41 @@ func TestRealShare(t *testing.T) {
 	}
 	n.nothing()
 	n.remove(ref, names...)
+}
+
+// TestRealWrite stages a writable volume at two places at once, for writing and
+// for reading: what one writes the other reads, and the kernel keeps to the
+// class's options.
+func TestRealWrite(t *testing.T) {
+	n := newNode(t)
+	n.must(n.create(volume.Spec{Name: "w"}))
+	stage := func(path string, change func(*volume.Stage)) error {
+		st := volume.Stage{ID: n.id("w"), Path: n.path(path), Credentials: n.rw, Options: []string{"noexec", "noatime"}}
+		change(&st)
+		return n.fresh().Stage(t.Context(), n.acme, st)
+	}
+	for range 2 {
+		n.must(stage("w", func(*volume.Stage) {}))
+		n.must(stage("r", func(st *volume.Stage) { st.ReadOnly, st.Credentials = true, n.ro }))
+	}
+	n.refused("a reader's key writes", stage("x", func(st *volume.Stage) { st.Credentials = n.ro }), volume.ErrDenied)
+	n.refused("a harmful option", stage("x", func(st *volume.Stage) { st.Options = []string{"suid"} }), volume.ErrInvalid)
+	if rows := strings.Join(n.mounts(), ""); len(n.mounts()) != 2 || strings.Count(rows, "noexec") != 2 || strings.Count(rows, " ro,nosuid") != 1 {
+		t.Fatalf("mounted are %s", rows)
+	}
+	n.must(os.WriteFile(filepath.Join(n.path("w"), "f"), []byte("hello"), 0o600))
+	n.reads(filepath.Join(n.path("r"), "f"), "hello")
+	if err := os.WriteFile(filepath.Join(n.path("r"), "g"), nil, 0o600); !errors.Is(err, syscall.EROFS) {
+		t.Errorf("a reader's mount is written: %v", err)
+	}
+	n.must(n.fresh().Shown(t.Context(), n.acme, n.id("w"), ""))
+	n.must(n.fresh().Expand(t.Context(), n.acme, n.id("w"), n.path("w")))
+	n.refused("another volume is shown", n.fresh().Shown(t.Context(), n.acme, n.id("v"), n.path("w")), volume.ErrNotFound)
+	for range 2 {
+		for _, path := range []string{"w", "r"} {
+			n.must(n.fresh().Unstage(t.Context(), n.acme, n.id("w"), n.path(path)))
+		}
+	}
+	n.nothing()
+	n.remove(volume.GoldenRef{}, "w")
 }

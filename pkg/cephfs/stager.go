@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/sdp-csi/sdp-csi/pkg/record"
 	"github.com/sdp-csi/sdp-csi/pkg/sharing"
 	"github.com/sdp-csi/sdp-csi/pkg/tenant"
 	"github.com/sdp-csi/sdp-csi/pkg/volume"
@@ -91,10 +92,10 @@ func (s *Stager) record(ctx context.Context, at tenant.Place, st volume.Stage) (
 	if err != nil {
 		return rec, "", fmt.Errorf("read the record of volume %s as %s: %w", st.ID, st.Credentials.User, err)
 	}
-	if err := decode(name, got.Data, &rec); err != nil {
+	if err := record.Decode(name, got.Data, &rec); err != nil {
 		return rec, "", err
 	}
-	if rec.State != ready {
+	if rec.State != record.Ready {
 		return rec, "", fmt.Errorf("volume %s is in state %s: %w", st.ID, rec.State, volume.ErrNotFound)
 	}
 	return rec, got.FSID, rec.check(st.ID)

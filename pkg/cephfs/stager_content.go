@@ -131,7 +131,7 @@ func (s *Stager) stageContent(ctx context.Context, at tenant.Place, st volume.St
 	})
 	if err != nil {
 		done()
-		return undone(err, w.node.GiveUp(ctx, w.content))
+		return volume.Undone(err, w.node.GiveUp(ctx, w.content))
 	}
 	if err := w.node.Show(ctx, w.content, rec.Parent.inside(), st); err != nil {
 		return err

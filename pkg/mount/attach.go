@@ -124,6 +124,10 @@ func cloneMount(from entry, attrs uint64) (int, error) {
 		return -1, err
 	}
 	change := unix.MountAttr{Attr_set: attrs, Propagation: unix.MS_PRIVATE}
+	if attrs&unix.MOUNT_ATTR__ATIME != 0 {
+		// Access times are one choice of several: the former one must go.
+		change.Attr_clr = unix.MOUNT_ATTR__ATIME
+	}
 	if err := unix.MountSetattr(fd, "", unix.AT_EMPTY_PATH, &change); err != nil {
 		return -1, errors.Join(err, unix.Close(fd))
 	}

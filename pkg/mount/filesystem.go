@@ -115,24 +115,33 @@ func (h *Host) Knows(fsType, name, value string) error {
 	return nil
 }
 
-// Words are a class's mount options for a program that mounts by itself.
-func Words(readOnly bool, options []string) ([]string, error) {
+// Move shows at `to`, a directory that it makes, what is mounted on from, and
+// there no more. options are the class's, as for Mount. The kernel moves no mount
+// that is shown in other namespaces too: so it is bound and then unmounted, and a
+// kill in between leaves both, until the next Move.
+func (h *Host) Move(ctx context.Context, from, to string, readOnly bool, options []string) error {
 	s, err := parseSettings(ceph, readOnly, options)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	words := []string{"nodev", "nosuid"}
-	for _, p := range [...]struct {
-		attr uint64
-		word string
-	}{
-		{unix.MOUNT_ATTR_RDONLY, "ro"}, {unix.MOUNT_ATTR_NOEXEC, "noexec"}, {unix.MOUNT_ATTR_NOATIME, "noatime"},
-	} {
-		if s.attrs&p.attr != 0 {
-			words = append(words, p.word)
+	source, err := openEntry(from)
+	if err != nil {
+		return err
+	}
+	defer source.close()
+	err = h.change(ctx, to, makeEntry, func(e entry) error {
+		if err := e.mkdir(); err != nil {
+			return err
 		}
+		if _, r, found, err := e.isMounted(); err != nil || found {
+			return errors.Join(err, conflictIf(found, to, r))
+		}
+		return bind(source, e, s.attrs)
+	})
+	if err != nil {
+		return err
 	}
-	return words, nil
+	return h.Unpublish(ctx, from)
 }
 
 // MakeDirectory makes path, whose way there has no symbolic link, a directory.

@@ -115,18 +115,21 @@ func nbdFiles(arguments []string) []uint32 {
 }
 
 // tellsCephFUSE: options as --name=value, in any order, among them the key's
-// file, and the directory to mount on.
+// file, then how to mount, and the directory to mount on.
 func tellsCephFUSE(stateDir string, arguments []string) bool {
+	is := func(word string) func(string) bool { return func(s string) bool { return s == word } }
 	may := map[string]func(string) bool{
-		"conf": func(s string) bool { return s == os.DevNull }, "keyfile": func(s string) bool { return s == KeyPath },
+		"conf": is(os.DevNull), "keyfile": is(KeyPath), "no-mon-config": isEmpty,
 		"mon-host": isMonitors, "id": isName, "client_fs": isName, "client_mountpoint": isClean, "client_mount_timeout": isNumber,
+		"client_die_on_failed_remount": is("false"), "client_die_on_failed_dentry_invalidate": is("false"),
 		"log-file": isEmpty, "admin-socket": isEmpty,
 	}
-	if len(arguments) == 0 || !isPlace(stateDir, arguments[len(arguments)-1]) {
+	options, how, ok := parted(arguments)
+	if !ok || !isPlace(stateDir, how[2]) || how[0] != "-o" || !isMountOptions(how[1]) {
 		return false
 	}
 	seen := map[string]bool{}
-	for _, word := range arguments[:len(arguments)-1] {
+	for _, word := range options {
 		name, value, _ := strings.Cut(strings.TrimPrefix(word, "--"), "=")
 		fits, ok := may[name]
 		if !ok || seen[name] || !strings.HasPrefix(word, "--") || !fits(value) {
@@ -135,6 +138,22 @@ func tellsCephFUSE(stateDir string, arguments []string) bool {
 		seen[name] = true
 	}
 	return seen["conf"] && seen["keyfile"] && seen["log-file"] && seen["admin-socket"]
+}
+
+// parted is what comes before the last three words, and those.
+func parted(arguments []string) (before []string, last [3]string, ok bool) {
+	n := len(arguments) - len(last)
+	if n < 0 {
+		return nil, last, false
+	}
+	return arguments[:n], [3]string(arguments[n:]), true
+}
+
+// isMountOptions: the name that the mount table shows, and that nothing in it is
+// a device or a program with other rights.
+func isMountOptions(s string) bool {
+	name, rest, _ := strings.Cut(s, ",")
+	return strings.HasPrefix(name, "fsname=") && isName(name) && (rest == "nodev,nosuid" || rest == "nodev,nosuid,ro")
 }
 
 func isEmpty(s string) bool { return s == "" }

@@ -59,13 +59,21 @@ func nbdWords() []string {
 func cephFUSEWords(place string) []string {
 	return []string{
 		"--conf=/dev/null", "--mon-host=[v2:192.0.2.1:3300]", "--id=sdp.acme", "--keyfile=" + KeyPath, "--client_fs=cephfs",
-		"--client_mountpoint=/volumes/acme/x", "--log-file=", "--admin-socket=", "--client_mount_timeout=30", place,
+		"--client_mountpoint=/volumes/acme/x", "--log-file=", "--admin-socket=", "--client_mount_timeout=30", "--no-mon-config",
+		"-o", "fsname=sdp-cephfs@f.cephfs=/volumes/acme/x,nodev,nosuid", place,
 	}
+}
+
+// told are ceph-fuse's words with one of them changed.
+func told(place, word, to string) []string {
+	words := cephFUSEWords(place)
+	words[slices.Index(words, word)] = to
+	return words
 }
 
 // turned has the options the other way round.
 func turned(words []string) []string {
-	slices.Reverse(words[:len(words)-1])
+	slices.Reverse(words[:len(words)-3])
 	return words
 }
 
@@ -140,7 +148,9 @@ func TestCheckRefuses(t *testing.T) {
 		"a short flag":          fuse("-d"),
 		"an option":             fuse("-o", "allow_other"),
 		"twice":                 fuse("--id=other"),
-		"a root with a detour":  {Program: CephFUSE, Arguments: []string{"--conf=/dev/null", "--keyfile=" + KeyPath, "--log-file=", "--admin-socket=", "--client_mountpoint=/a/../b", place}, Files: key},
+		"a root with a detour":  {Program: CephFUSE, Arguments: told(place, "--client_mountpoint=/volumes/acme/x", "--client_mountpoint=/a/../b"), Files: key},
+		"a device":              {Program: CephFUSE, Arguments: told(place, "fsname=sdp-cephfs@f.cephfs=/volumes/acme/x,nodev,nosuid", "fsname=x,dev,suid"), Files: key},
+		"no place but options":  {Program: CephFUSE, Arguments: told(place, place, "/etc"), Files: key},
 		"no config":             {Program: CephFUSE, Arguments: []string{"--keyfile=" + KeyPath, place}, Files: key},
 		"nothing":               {Program: CephFUSE, Files: key},
 		"no key":                {Program: CephFUSE, Arguments: cephFUSEWords(place)},

@@ -2,6 +2,8 @@ package fuse
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"os"
@@ -28,6 +30,7 @@ const pause = 50 * time.Millisecond
 type Options struct {
 	Host       *mount.Host     // needed
 	Starter    mounter.Starter // mounter.Local
+	StateDir   string          // has the mounts (/run/sdp-csi)
 	Proc       string          // /proc
 	MapTimeout time.Duration   // bounds one mount where its context does not (1 min)
 	EndTimeout time.Duration   // bounds the end of a process after its mount (30 s)
@@ -36,6 +39,9 @@ type Options struct {
 func (o Options) withDefaults() Options {
 	if o.Starter == nil {
 		o.Starter = mounter.Local{}
+	}
+	if o.StateDir == "" {
+		o.StateDir = "/run/sdp-csi"
 	}
 	if o.Proc == "" {
 		o.Proc = "/proc"
@@ -75,24 +81,56 @@ func (f *Mounter) Available(context.Context) error {
 // Limit implements cephfs.Mounter.
 func (f *Mounter) Limit() int64 { return limit }
 
-// Mount implements cephfs.Mounter. A process that a killed driver has started
-// for this path is waited for: it mounts, or it ends.
+// place is where ceph-fuse mounts what is to be seen at path: below the state
+// directory, the one place that a program is let mount on. What is to be seen
+// elsewhere is moved there.
+func (f *Mounter) place(path string) string {
+	path = filepath.Clean(path)
+	if strings.HasPrefix(path, filepath.Clean(f.StateDir)+"/") {
+		return path
+	}
+	sum := sha256.Sum256([]byte(path))
+	return filepath.Join(f.StateDir, "volume-fs", hex.EncodeToString(sum[:12]))
+}
+
+// Mount implements cephfs.Mounter.
 func (f *Mounter) Mount(ctx context.Context, t cephfs.Target, path string, options []string, c volume.Credentials) error {
 	if err := t.MustBeTellable(c.User); err != nil {
 		return err
 	}
-	words, err := mount.Words(t.ReadOnly, options)
+	ctx, cancel := context.WithTimeout(ctx, f.MapTimeout)
+	defer cancel()
+	place := f.place(path)
+	if place == filepath.Clean(path) {
+		return f.serve(ctx, t, place, c)
+	}
+	there, err := t.IsMounted(ctx, f.Host, path)
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, f.MapTimeout)
-	defer cancel()
+	if there {
+		// A driver that was killed just then may not have come to this.
+		return f.Host.Unpublish(ctx, place)
+	}
+	err = f.serve(ctx, t, place, c)
+	if err == nil {
+		err = f.Host.Move(ctx, place, path, t.ReadOnly, options)
+	}
+	if err != nil {
+		return errors.Join(err, f.giveUp(ctx, path))
+	}
+	return nil
+}
+
+// serve mounts t on place. A process that a killed driver has started there is
+// waited for: it mounts, or it ends.
+func (f *Mounter) serve(ctx context.Context, t cephfs.Target, place string, c volume.Credentials) error {
 	for {
-		there, err := t.IsMounted(ctx, f.Host, path)
+		there, err := t.IsMounted(ctx, f.Host, place)
 		if err != nil || there {
 			return err
 		}
-		busy, err := f.processes.of(path)
+		busy, err := f.processes.of(place)
 		if err != nil {
 			return err
 		}
@@ -100,14 +138,14 @@ func (f *Mounter) Mount(ctx context.Context, t cephfs.Target, path string, optio
 			break
 		}
 		if err := sleep(ctx); err != nil {
-			return fmt.Errorf("a process that served %s before does not end: %w", path, err)
+			return fmt.Errorf("a process that served %s before does not end: %w", place, err)
 		}
 	}
-	if err := f.Host.MakeDirectory(ctx, path); err != nil {
+	if err := f.Host.MakeDirectory(ctx, place); err != nil {
 		return err
 	}
-	if err := f.start(ctx, t, path, words, c); err != nil {
-		return errors.Join(fmt.Errorf("mount %s as %s: %w", t.Root, c.User, err), f.giveUp(ctx, path))
+	if err := f.start(ctx, t, place, c); err != nil {
+		return errors.Join(fmt.Errorf("mount %s as %s: %w", t.Root, c.User, err), f.giveUp(ctx, place))
 	}
 	return nil
 }
@@ -134,22 +172,34 @@ func (f *Mounter) giveUp(ctx context.Context, path string) error {
 func (f *Mounter) Unmount(ctx context.Context, path string) error {
 	ctx, cancel := context.WithTimeout(ctx, f.EndTimeout)
 	defer cancel()
+	place := f.place(path)
 	for {
-		if err := f.unmount(ctx, path); err != nil {
+		if err := errors.Join(f.unmount(ctx, path), f.unmount(ctx, place)); err != nil {
 			return err
 		}
-		all, err := f.processes.of(path)
-		if err != nil || len(all) == 0 {
+		all, err := f.processes.of(place)
+		if err != nil {
 			return err
+		}
+		if len(all) == 0 {
+			return f.clear(ctx, path, place)
 		}
 		if err := sleep(ctx); err == nil {
 			continue
 		}
-		if err := f.processes.endReaders(path); err != nil {
+		if err := f.processes.endReaders(place); err != nil {
 			return fmt.Errorf("%s is unmounted, and its ceph-fuse does not end: %w", path, err)
 		}
+		return f.clear(ctx, path, place)
+	}
+}
+
+// clear removes the directory of a mount that was moved.
+func (f *Mounter) clear(ctx context.Context, path, place string) error {
+	if place == filepath.Clean(path) {
 		return nil
 	}
+	return f.Host.Unpublish(context.WithoutCancel(ctx), place)
 }
 
 // busyPatience is how long the kernel may have a mount open that nobody uses: it
@@ -168,12 +218,21 @@ func (f *Mounter) unmount(ctx context.Context, path string) error {
 }
 
 // arguments is what ceph-fuse is told. There is no ceph.conf, and the monitors'
-// configuration is not asked for: a refusal of that has no number.
-func arguments(t cephfs.Target, path, user string, words []string) []string {
+// configuration is not asked for: a refusal of that has no number. It makes the
+// kernel forget names by remounting; where that does not work, because there is
+// no mount(8) or the mount was moved, it must not end itself.
+func arguments(t cephfs.Target, place, user string) []string {
+	options := "fsname=" + t.TableSource(cephfs.FUSESource) + ",nodev,nosuid"
+	if t.ReadOnly {
+		options += "," + readOnly
+	}
 	return []string{
 		"--conf=" + os.DevNull, "--no-mon-config", "--mon-host=[v2:" + strings.Join(t.Monitors, "],[v2:") + "]", "--id=" + user,
 		"--keyfile=" + mounter.KeyPath, "--client_fs=" + t.FileSystem, "--client_mountpoint=" + t.Root,
-		"--client_mount_timeout=15", "--log-file=", "--admin-socket=",
-		"-o", "fsname=" + t.TableSource(cephfs.FUSESource) + "," + strings.Join(words, ","), filepath.Clean(path),
+		"--client_mount_timeout=15", "--client_die_on_failed_remount=false", "--client_die_on_failed_dentry_invalidate=false",
+		"--log-file=", "--admin-socket=", "-o", options, place,
 	}
 }
+
+// readOnly is the last option of a mount that nobody writes through.
+const readOnly = "ro"

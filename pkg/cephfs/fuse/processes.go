@@ -21,8 +21,8 @@ type processes struct{ proc string }
 
 // process is a ceph-fuse.
 type process struct {
-	id       int
-	readOnly bool
+	id    int
+	reads bool // and writes nothing
 }
 
 // of returns the processes that serve path, or are about to.
@@ -36,8 +36,8 @@ func (p processes) of(path string) (all []process, err error) {
 		if err != nil {
 			continue
 		}
-		if readOnly, serves := p.look(id, filepath.Clean(path)); serves {
-			all = append(all, process{id: id, readOnly: readOnly})
+		if reads, serves := p.look(id, filepath.Clean(path)); serves {
+			all = append(all, process{id: id, reads: reads})
 		}
 	}
 	return all, nil
@@ -45,13 +45,13 @@ func (p processes) of(path string) (all []process, err error) {
 
 // look says whether a process serves path. One that goes away meanwhile, or has
 // gone and was not reaped, does not.
-func (p processes) look(id int, path string) (readOnly, serves bool) {
+func (p processes) look(id int, path string) (reads, serves bool) {
 	text, err := os.ReadFile(filepath.Join(p.proc, strconv.Itoa(id), "cmdline"))
 	words := strings.Split(string(bytes.TrimSuffix(text, []byte{0})), "\x00")
 	if err != nil || len(words) < 3 || filepath.Base(words[0]) != mounter.CephFUSE || words[len(words)-1] != path {
 		return false, false
 	}
-	return slices.Contains(strings.Split(words[len(words)-2], ","), "ro"), true
+	return slices.Contains(strings.Split(words[len(words)-2], ","), readOnly), true
 }
 
 // endReaders kills the processes of path that have nothing to write back. One
@@ -62,7 +62,7 @@ func (p processes) endReaders(path string) error {
 		return err
 	}
 	for _, one := range all {
-		if !one.readOnly {
+		if !one.reads {
 			return fmt.Errorf("process %d still writes what it had to Ceph: %w", one.id, volume.ErrUnavailable)
 		}
 		if err := p.kill(one.id, filepath.Clean(path)); err != nil && !errors.Is(err, unix.ESRCH) {

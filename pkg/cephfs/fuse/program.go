@@ -25,9 +25,9 @@ var errOdd = errors.New("an odd answer")
 // tries bounds how often.
 const tries = 5
 
-func (f *Mounter) start(ctx context.Context, t cephfs.Target, path string, words []string, c volume.Credentials) error {
+func (f *Mounter) start(ctx context.Context, t cephfs.Target, place string, c volume.Credentials) error {
 	for n := 1; ; n++ {
-		err := f.run(ctx, arguments(t, path, c.User, words), c.Key)
+		err := f.run(ctx, arguments(t, place, c.User), c.Key)
 		if !errors.Is(err, errOdd) || n == tries {
 			return err
 		}
