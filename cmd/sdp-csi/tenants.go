@@ -69,7 +69,7 @@ func newTenants(o options, source *tenant.Source, cluster *ceph.Cluster, m *tena
 	return tenants.New(tenants.Options{
 		// Two processes on one host have one name.
 		Client: clients.Typed, Namespace: namespace, Identity: fmt.Sprintf("%s_%d", identity, os.Getpid()), Metrics: m,
-		Policy:    source.Policy,
+		Policy: source.Policy, Inline: (*tenant.Policy).Inline,
 		Registrar: func(p *tenant.Policy) tenants.Registrar { return tenant.NewRegistrar(p, cluster, catalog, cluster) },
 	}), nil
 }

@@ -78,6 +78,33 @@ func TestTenantSecret(t *testing.T) {
 	}
 }
 
+// The Secret for inline volumes has no writing key, and is for tenants that may
+// have it.
+func TestTenantSecretInline(t *testing.T) {
+	d := newDesk(t)
+	d.must("tenant", "create", "globex")
+	if _, stderr, code := d.run("tenant", "secret", "globex", "--inline"); code != exitDenied || !strings.Contains(stderr, "inline: true") {
+		t.Errorf("without a right: %d, %s", code, stderr)
+	}
+	text := strings.Replace(policy, "namespaces: [globex]", "namespaces: [globex], inline: true", 1)
+	if err := os.WriteFile(d.policy, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var m manifest
+	if err := yaml.UnmarshalStrict([]byte(d.must("tenant", "secret", "globex", "--inline")), &m); err != nil {
+		t.Fatal(err)
+	}
+	if m.Metadata.Name != "sdp-ro" || m.Metadata.Namespace != "globex" || m.StringData["userID"] != "sdp.globex.ro.1" {
+		t.Errorf("Secret %+v", m.Metadata)
+	}
+	if m.StringData["writerID"] != "" || m.StringData["writerKey"] != "" {
+		t.Error("it has a writing key")
+	}
+	if _, _, code := d.run("tenant", "secret", "globex", "--inline", "--secret-namespace", "sdp-csi"); code != exitUsage {
+		t.Errorf("in another namespace: code %d", code)
+	}
+}
+
 func TestTenantList(t *testing.T) {
 	d := newDesk(t)
 	if out := d.must("tenant", "list"); !strings.Contains(out, "globex  globex      acme/*") {

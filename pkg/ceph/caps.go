@@ -96,12 +96,19 @@ func oneImage(g tenant.SharedImage, n names, byName bool) []string {
 		in(osdRead, n.pool, "rbd_object_map."+g.ImageID),
 	}
 	if byName {
-		grants = append(grants, in(osdRead, n.pool, "rbd_id."+g.Name), leaseGrant(n, g.Place.Namespace(), g.ImageID+"."))
+		grants = append(grants, in(osdRead, n.pool, "rbd_id."+g.Name), recordGrant(n, g), leaseGrant(n, g.Place.Namespace(), g.ImageID+"."))
 	}
 	if n.data != "" {
 		return append(grants, in(osdData, n.data, fmt.Sprintf("rbd_data.%d.%s.", n.poolID, g.ImageID)))
 	}
 	return append(grants, in(osdData, n.pool, "rbd_data."+g.ImageID+"."))
+}
+
+// recordGrant lets a golden's reader read the golden's record, by which a node
+// shows the golden without a volume. Like all that is granted by a name, it
+// covers the records of goldens whose version begins alike; no content is there.
+func recordGrant(n names, g tenant.SharedImage) string {
+	return fmt.Sprintf("%s pool=%s namespace=%s object_prefix %s%s", osdData, n.pool, g.Place.Namespace(), recordPrefix, g.Name)
 }
 
 // leaseGrant lets a reader tell that it reads an image, or any image of the

@@ -24,6 +24,7 @@ func TestCapsOf(t *testing.T) {
 	one, two := names{pool: "rbd", poolID: 3}, names{pool: "rbd", poolID: 3, data: "ec"}
 	const open = `allow class rbd metadata_list pool=rbd namespace="" object_prefix rbd_info`
 	const lease = ", allow w pool=rbd namespace="
+	const record = ", allow r pool=rbd namespace=public object_prefix sdp.golden.m.v1"
 	const shared = "allow r class-read pool=rbd namespace=public object_prefix "
 	tests := map[string]struct {
 		access   tenant.Access
@@ -40,12 +41,12 @@ func TestCapsOf(t *testing.T) {
 		"golden's reader": {
 			tenant.Access{At: public, Goldens: []tenant.SharedImage{golden}}, one, monReader,
 			open + ", " + shared + "rbd_directory, " + shared + "rbd_header.1f, " + shared + "rbd_object_map.1f, " + shared +
-				"rbd_id.golden.m.v1" + lease + "public object_prefix sdp.lease.1f., allow r pool=rbd namespace=public object_prefix rbd_data.1f.",
+				"rbd_id.golden.m.v1" + record + lease + "public object_prefix sdp.lease.1f., allow r pool=rbd namespace=public object_prefix rbd_data.1f.",
 		},
 		"golden's reader, data pool": {
 			tenant.Access{At: public, Goldens: []tenant.SharedImage{golden}}, two, monReader,
 			open + ", " + shared + "rbd_directory, " + shared + "rbd_header.1f, " + shared + "rbd_object_map.1f, " + shared +
-				"rbd_id.golden.m.v1" + lease + "public object_prefix sdp.lease.1f., allow r pool=ec namespace=public object_prefix rbd_data.3.1f.",
+				"rbd_id.golden.m.v1" + record + lease + "public object_prefix sdp.lease.1f., allow r pool=ec namespace=public object_prefix rbd_data.3.1f.",
 		},
 		"writer, data pool": {
 			tenant.Access{At: acme, Role: tenant.Writer}, two, monWriter,

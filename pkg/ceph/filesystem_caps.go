@@ -50,7 +50,7 @@ func (c *caps) addFiles(a tenant.Access, n names) (grants []string) {
 		paths = append(paths, readPath(fs, cephfs.Root(g.Place.Tenant(), g.Name)))
 		grants = append(grants, readSpace(fs, subvolume(g.Place.Tenant(), g.Name)))
 		if a.Role == "" {
-			grants = append(grants, leaseGrant(n, g.Place.Namespace(), g.ImageID+"."))
+			grants = append(grants, recordGrant(n, g), leaseGrant(n, g.Place.Namespace(), g.ImageID+"."))
 		}
 	}
 	if len(paths) > 0 {

@@ -33,6 +33,7 @@ func TestFileCapsOf(t *testing.T) {
 	}
 	const ownPath, goldenPath = "allow r fsname=files path=/volumes/acme", "allow r fsname=files path=/volumes/public/public.golden.m.v1"
 	const ownSpace, goldenSpace = `allow r namespace="fsvolumens_acme.*" tag cephfs data=files`, `allow r namespace="fsvolumens_public.golden.m.v1" tag cephfs data=files`
+	const record = "allow r pool=rbd namespace=public object_prefix sdp.golden.m.v1"
 	const keys, lease = "allow r pool=rbd namespace=acme.keys", "allow w pool=rbd namespace=public object_prefix sdp.lease.1f-2e."
 	tests := map[string]struct {
 		access       tenant.Access
@@ -41,8 +42,8 @@ func TestFileCapsOf(t *testing.T) {
 	}{
 		"reader":               {tenant.Access{At: at("acme", "main"), Role: tenant.Reader}, monReader + monFiles, ownPath, []string{ownSpace}, []string{keys, goldenSpace}},
 		"writer":               {tenant.Access{At: at("acme", "main"), Role: tenant.Writer}, monWriter + monFiles, ownPath, []string{ownSpace, keys}, []string{goldenSpace}},
-		"reader with a golden": {tenant.Access{At: at("acme", "main"), Role: tenant.Reader, Goldens: shared("main")}, monReader + monFiles, ownPath + ", " + goldenPath, []string{ownSpace, goldenSpace}, []string{keys, lease}},
-		"golden's reader":      {tenant.Access{At: at("public", "main"), Goldens: shared("main")}, monReader + monFiles, goldenPath, []string{goldenSpace, lease}, []string{ownSpace, keys}},
+		"reader with a golden": {tenant.Access{At: at("acme", "main"), Role: tenant.Reader, Goldens: shared("main")}, monReader + monFiles, ownPath + ", " + goldenPath, []string{ownSpace, goldenSpace}, []string{keys, lease, record}},
+		"golden's reader":      {tenant.Access{At: at("public", "main"), Goldens: shared("main")}, monReader + monFiles, goldenPath, []string{goldenSpace, lease, record}, []string{ownSpace, keys}},
 		// A record in the tenant's hands says that there is such a golden.
 		"golden's reader, no file system": {tenant.Access{At: at("public", "plain"), Goldens: shared("plain")}, monReader, "", nil, []string{goldenSpace, lease}},
 		"reader, no file system":          {tenant.Access{At: at("acme", "plain"), Role: tenant.Reader, Goldens: shared("plain")}, monReader, "", nil, []string{ownSpace, goldenSpace}},

@@ -55,8 +55,8 @@ func (l *Library) Delete(ctx context.Context, at tenant.Place, ref volume.Golden
 	switch {
 	case rec.State == volume.GoldenDeleted:
 		return nil
-	case rec.backend() != l.backend:
-		return fmt.Errorf("golden %s is in backend %s: it cannot be deleted from backend %s: %w", ref, rec.backend(), l.backend, volume.ErrInvalid)
+	case rec.Backend() != l.backend:
+		return fmt.Errorf("golden %s is in backend %s: it cannot be deleted from backend %s: %w", ref, rec.Backend(), l.backend, volume.ErrInvalid)
 	case rec.State == volume.GoldenCreating:
 		return l.abandon(ctx, at, ref)
 	}

@@ -63,7 +63,7 @@ func (l *Library) Import(ctx context.Context, at tenant.Place, ref volume.Golden
 	if err != nil {
 		return volume.Golden{}, fmt.Errorf("import golden %s: %w", ref, err)
 	}
-	return rec.golden(at)
+	return rec.Describe(at.Tenant())
 }
 
 // importable returns the golden's record, the zero one without a golden, and
@@ -79,8 +79,8 @@ func (l *Library) importable(ctx context.Context, at tenant.Place, ref volume.Go
 	if rec.State == volume.GoldenRetired || rec.State == volume.GoldenDeleted {
 		return goldenRecord{}, fmt.Errorf("golden %s is %s and its name is never used again: choose another version: %w", ref, rec.State, volume.ErrConflict)
 	}
-	if rec.backend() != l.backend {
-		return goldenRecord{}, fmt.Errorf("golden %s is in backend %s, whole or begun: choose another version, or delete it if it was never sealed: %w", ref, rec.backend(), volume.ErrConflict)
+	if rec.Backend() != l.backend {
+		return goldenRecord{}, fmt.Errorf("golden %s is in backend %s, whole or begun: choose another version, or delete it if it was never sealed: %w", ref, rec.Backend(), volume.ErrConflict)
 	}
 	return rec, nil
 }

@@ -59,13 +59,10 @@ func (l *Library) Resolve(ctx context.Context, at tenant.Place, ref volume.Golde
 	if other := g.Backend(); other != l.backend {
 		return volume.Golden{}, fmt.Errorf("golden %s is in backend %s: use a class with backend %[2]s: %w", g.Ref, other, volume.ErrInvalid)
 	}
-	switch g.State {
-	case volume.GoldenReady:
-		return g, nil
-	case volume.GoldenCreating:
-		return volume.Golden{}, fmt.Errorf("golden %s is not sealed: its import has to end first: %w", g.Ref, volume.ErrNotFound)
+	if err := g.Usable(); err != nil {
+		return volume.Golden{}, err
 	}
-	return volume.Golden{}, fmt.Errorf("golden %s is %s: use another version: %w", g.Ref, g.State, volume.ErrNotFound)
+	return g, nil
 }
 
 // Get returns a golden in whatever state it is, a deleted one too. Without
@@ -75,7 +72,7 @@ func (l *Library) Get(ctx context.Context, at tenant.Place, ref volume.GoldenRef
 	if err != nil {
 		return volume.Golden{}, err
 	}
-	return rec.golden(at)
+	return rec.Describe(at.Tenant())
 }
 
 // Children returns how many clones a golden has, in all tenants. One that has
@@ -98,7 +95,7 @@ func (l *Library) List(ctx context.Context, at tenant.Place, after string, limit
 		if err := l.book.Read(ctx, at, recordPrefix+rest, &rec); err != nil {
 			return volume.Golden{}, err
 		}
-		return rec.golden(at)
+		return rec.Describe(at.Tenant())
 	})
 }
 

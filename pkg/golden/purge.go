@@ -86,7 +86,7 @@ func (l *Library) purge(ctx context.Context, at tenant.Place, name string) error
 	if errors.Is(err, volume.ErrNotFound) {
 		return nil
 	}
-	if err != nil || rec.State != volume.GoldenRetired || rec.Leaving.IsZero() || rec.backend() != l.backend {
+	if err != nil || rec.State != volume.GoldenRetired || rec.Leaving.IsZero() || rec.Backend() != l.backend {
 		return err
 	}
 	ref, err := volume.ParseGoldenRef(rec.Golden)

@@ -66,7 +66,7 @@ func (l *Library) ImportFiles(ctx context.Context, to Trees, at tenant.Place, re
 	if err != nil {
 		return volume.Golden{}, fmt.Errorf("import golden %s: %w", ref, err)
 	}
-	return rec.golden(at)
+	return rec.Describe(at.Tenant())
 }
 
 // filesImport is an import of files under way.

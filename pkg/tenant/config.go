@@ -45,6 +45,9 @@ type Tenant struct {
 	// ReadOnlyNodes keeps the writing key out of the tenant's node Secrets:
 	// its nodes can stage read-only volumes and nothing else.
 	ReadOnlyNodes bool `yaml:"readOnlyNodes,omitempty"`
+	// Inline lets the tenant's pods have goldens as inline volumes. Who can
+	// read Secrets in its namespaces can then read what its nodes can.
+	Inline bool `yaml:"inline,omitempty"`
 }
 
 // Defaults are what the policy says of tenants beside their own rows, and all
@@ -54,8 +57,9 @@ type Defaults struct {
 	Limits Limits `yaml:"limits,omitempty"`
 	// Goldens may be used by every tenant, beside its own list.
 	Goldens []string `yaml:"goldens,omitempty"`
-	// ReadOnlyNodes holds for tenants by `auto`.
+	// ReadOnlyNodes and Inline hold for tenants by `auto`.
 	ReadOnlyNodes bool `yaml:"readOnlyNodes,omitempty"`
+	Inline        bool `yaml:"inline,omitempty"`
 }
 
 // file is the policy file's shape.

@@ -150,7 +150,7 @@ func (p *Policy) Row(at Place) *Tenant {
 	if t := p.tenants[at.tenant]; t != nil {
 		return t
 	}
-	row := &Tenant{Name: at.tenant, ReadOnlyNodes: p.file.Defaults.ReadOnlyNodes}
+	row := &Tenant{Name: at.tenant, ReadOnlyNodes: p.file.Defaults.ReadOnlyNodes, Inline: p.file.Defaults.Inline}
 	if p.file.Auto && autoTenant(at.tenant) == at.tenant {
 		row.Namespaces = []string{at.tenant}
 	}
@@ -160,6 +160,11 @@ func (p *Policy) Row(at Place) *Tenant {
 // ReadOnlyNodes says whether the nodes of the tenant of p get no writing key.
 func (p *Policy) ReadOnlyNodes(at Place) bool {
 	return p.Row(at).ReadOnlyNodes
+}
+
+// Inline says whether pods of the tenant of p may have inline volumes.
+func (p *Policy) Inline(at Place) bool {
+	return p.Row(at).Inline
 }
 
 // Auto says whether namespaces that no tenant names are tenants.

@@ -208,6 +208,22 @@ func TestLimitsOf(t *testing.T) {
 	}
 }
 
+// Inline volumes are for tenants whose row says so; defaults speak for those
+// that `auto` makes.
+func TestInline(t *testing.T) {
+	p := mustParse(t, goodPolicy[:strings.Index(goodPolicy, "tenants:")]+
+		"tenants:\n- {name: acme, namespaces: [acme], inline: true}\n- {name: public}\nauto: true\ndefaults: {inline: true}\n")
+	for name, want := range map[string]bool{"acme": true, "public": false, "anybody": true} {
+		at, err := p.Default(name, p.Clusters()[0].ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if p.Inline(at) != want {
+			t.Errorf("inline of %s: %t", name, !want)
+		}
+	}
+}
+
 func TestLimitsAdmit(t *testing.T) {
 	l := Limits{Volumes: 2, Bytes: 100, Largest: 60}
 	tests := map[string]struct {

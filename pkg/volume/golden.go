@@ -107,3 +107,15 @@ func (g Golden) Backend() Backend {
 	}
 	return RBD
 }
+
+// Usable says whether new uses of the golden may begin: it wraps ErrNotFound
+// where it is not sealed or is retired, and says which.
+func (g Golden) Usable() error {
+	switch g.State {
+	case GoldenReady:
+		return nil
+	case GoldenCreating:
+		return fmt.Errorf("golden %s is not sealed: its import has to end first: %w", g.Ref, ErrNotFound)
+	}
+	return fmt.Errorf("golden %s is %s: use another version: %w", g.Ref, g.State, ErrNotFound)
+}
