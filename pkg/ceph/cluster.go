@@ -20,6 +20,7 @@ import (
 // key file of the policy's row. It implements rbd.Cluster and golden.Store.
 type Cluster struct {
 	connections *connections
+	managers    *managers
 	pings       singleflight.Group
 	quotas      batches[shareChange]
 	index       batches[indexEntry]
@@ -32,13 +33,17 @@ var (
 
 // NewCluster returns a Cluster. It connects when it is first used.
 func NewCluster(o Options) *Cluster {
-	c := &Cluster{connections: newConnections(o.withDefaults())}
+	o = o.withDefaults()
+	c := &Cluster{connections: newConnections(o), managers: newManagers(o)}
 	c.quotas.serve, c.index.serve = c.changeQuotas, c.addEntries
 	return c
 }
 
 // Close ends the connections.
-func (c *Cluster) Close() { c.connections.close() }
+func (c *Cluster) Close() {
+	c.connections.close()
+	c.managers.connections.close()
+}
 
 // in runs call with the I/O context of the place's namespace.
 func (c *Cluster) in(ctx context.Context, at tenant.Place, call func(*rados.IOContext) error) error {

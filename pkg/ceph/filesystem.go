@@ -106,24 +106,13 @@ func fileSystemOf(at tenant.Place) (string, error) {
 	return at.Cluster().FileSystem, nil
 }
 
-// manage asks Ceph's manager. Its commands take no context: one that does not
-// answer is left alone when the caller's time ends, and what it does then
-// comes late.
+// manage asks Ceph's manager.
 func (f FileSystem) manage(ctx context.Context, at tenant.Place, call func(fsa *admin.FSAdmin, fs string) error) error {
 	name, err := fileSystemOf(at)
 	if err != nil {
 		return err
 	}
-	answer := make(chan error, 1)
-	go func() {
-		answer <- f.connections.use(ctx, ownLogin(at.Cluster()), func(conn *connection) error {
-			return classify(call(admin.NewFromConn(conn.conn), name))
-		})
-	}()
-	select {
-	case err := <-answer:
-		return err
-	case <-ctx.Done():
-		return fmt.Errorf("the manager has not answered: %w: %w", context.Cause(ctx), volume.ErrUnavailable)
-	}
+	return f.managers.ask(ctx, ownLogin(at.Cluster()), func(conn *connection) error {
+		return classify(call(admin.NewFromConn(conn.conn), name))
+	})
 }

@@ -20,6 +20,9 @@ type Options struct {
 	Idle time.Duration
 	// Connections is how many connections a Reader holds at most (64).
 	Connections int
+
+	// manages is a connection for the manager's commands; see managers.
+	manages bool
 }
 
 func (o Options) withDefaults() Options {
@@ -43,13 +46,23 @@ func seconds(d time.Duration) string {
 	return strconv.Itoa(max(1, int(d.Round(time.Second)/time.Second)))
 }
 
+// commandTimeout bounds a command to the monitors, which librados ends well.
+// One to the manager it leaves with its answer's place on a stack that is gone:
+// the answer, when it comes, ends the process. That has no end here.
+func (o Options) commandTimeout() string {
+	if o.manages {
+		return "0"
+	}
+	return seconds(o.MonitorTimeout)
+}
+
 // settings are Ceph's options of every connection, without its address and
 // its key. There is no ceph.conf: what is not here is Ceph's default, or what
 // the monitors' configuration database says.
 func (o Options) settings() [][2]string {
 	return [][2]string{
 		{"client_mount_timeout", seconds(o.ConnectTimeout)},
-		{"rados_mon_op_timeout", seconds(o.MonitorTimeout)},
+		{"rados_mon_op_timeout", o.commandTimeout()},
 		{"rados_osd_op_timeout", seconds(o.OSDTimeout)},
 		// Errors are returned, with what was being done; Ceph's own log would
 		// name neither the volume nor the request. (A refused key makes

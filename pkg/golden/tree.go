@@ -206,7 +206,9 @@ func (c *counted) Read(p []byte) (int, error) {
 		return 0, err
 	}
 	n, err := c.content.Read(p)
-	c.each(n)
+	if n > 0 {
+		c.each(n)
+	}
 	return n, err
 }
 
