@@ -13,16 +13,21 @@ import (
 	"github.com/onsi/ginkgo/v2/types"
 	"github.com/onsi/gomega"
 	"sigs.k8s.io/yaml"
+
+	"github.com/sdp-csi/sdp-csi/pkg/volume"
 )
 
 // runs are what csi-sanity is run for.
 var runs = map[string]struct {
-	access string
-	golden string // empty: blank
+	backend string
+	access  string
+	golden  string // empty: blank
 }{
-	"blank mount":            {access: "mount"},
-	"blank block":            {access: "block"},
-	"writable from a golden": {access: "mount", golden: "sanity:v1"},
+	"RBD, blank mount":               {backend: "rbd", access: "mount"},
+	"RBD, blank block":               {backend: "rbd", access: "block"},
+	"RBD, writable from a golden":    {backend: "rbd", access: "mount", golden: "image:v1"},
+	"CephFS, blank mount":            {backend: "cephfs", access: "mount"},
+	"CephFS, writable from a golden": {backend: "cephfs", access: "mount", golden: "files:v1"},
 }
 
 // unserved are the specs that csi-sanity skips because the driver does not
@@ -63,13 +68,15 @@ var unserved = []string{
 // of 10. Exactly the specs of what is not advertised are skipped.
 func TestSanity(t *testing.T) {
 	r := newRig(t)
-	r.golden(t, "sanity:v1", "ext4")
+	r.golden(t, "image:v1", "ext4")
+	r.golden(t, "files:v1", volume.FilesType)
 	d := r.start(t, "all")
 	secrets := r.secretsFile(t)
 	var contexts []*sanity.TestContext
 	for name, run := range runs {
 		config := r.sanityConfig(t, name, secrets)
 		config.Address, config.TestVolumeAccessType = d.Conn.Target(), run.access
+		config.TestVolumeParameters["backend"] = run.backend
 		if run.golden != "" {
 			config.TestVolumeParameters["golden"] = run.golden
 		}
@@ -110,7 +117,7 @@ func (r *rig) sanityConfig(t *testing.T, name, secrets string) sanity.TestConfig
 // secretsFile writes the tenant's node-stage secret as csi-sanity reads it.
 func (r *rig) secretsFile(t *testing.T) string {
 	t.Helper()
-	data, err := yaml.Marshal(map[string]any{"NodeStageVolumeSecret": r.user()})
+	data, err := yaml.Marshal(map[string]any{"NodeStageVolumeSecret": r.secret(t)})
 	if err != nil {
 		t.Fatal(err)
 	}

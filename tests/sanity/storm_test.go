@@ -8,6 +8,8 @@ import (
 
 	"github.com/container-storage-interface/spec/lib/go/csi"
 	"google.golang.org/grpc"
+
+	"github.com/sdp-csi/sdp-csi/pkg/volume"
 )
 
 const (
@@ -18,16 +20,22 @@ const (
 	stormPatience = 5 * time.Minute
 )
 
-// TestStorm asks for 60 clones of one golden at once, for each twice: there
-// are 60 volumes, and no call was told to try again. Then all are deleted at
-// once, each twice, and nothing is left.
+// TestStorm asks for 60 read-only volumes of one golden at once, for each
+// twice: there are 60 volumes, and no call was told to try again. Then all are
+// deleted at once, each twice, and nothing is left.
 func TestStorm(t *testing.T) {
+	for backend, fsType := range map[string]string{"rbd": "erofs", "cephfs": volume.FilesType} {
+		t.Run(backend, func(t *testing.T) { storm(t, backend, fsType) })
+	}
+}
+
+func storm(t *testing.T, backend, fsType string) {
 	r := newRig(t)
-	r.golden(t, "storm:v1", "erofs")
+	r.golden(t, "storm:v1", fsType)
 	volumes := csi.NewControllerClient(r.start(t, "controller").Conn)
 	ids := make([]string, 2*functions)
 	atOnce(t, len(ids), func(ctx context.Context, i int) error {
-		v, err := volumes.CreateVolume(ctx, clone(i%functions), grpc.WaitForReady(true))
+		v, err := volumes.CreateVolume(ctx, reader(backend, i%functions), grpc.WaitForReady(true))
 		ids[i] = v.GetVolume().GetVolumeId()
 		return err
 	})
@@ -49,12 +57,12 @@ func TestStorm(t *testing.T) {
 	}
 }
 
-// clone is the request for the i-th function's volume.
-func clone(i int) *csi.CreateVolumeRequest {
+// reader is the request for the i-th function's volume.
+func reader(backend string, i int) *csi.CreateVolumeRequest {
 	return &csi.CreateVolumeRequest{
 		Name:          fmt.Sprintf("function-%d", i),
 		CapacityRange: &csi.CapacityRange{RequiredBytes: 1 << 30},
-		Parameters:    map[string]string{namespaceKey: "acme", "golden": "storm:v1"},
+		Parameters:    map[string]string{namespaceKey: "acme", "golden": "storm:v1", "backend": backend},
 		VolumeCapabilities: []*csi.VolumeCapability{{
 			AccessMode: &csi.VolumeCapability_AccessMode{Mode: csi.VolumeCapability_AccessMode_MULTI_NODE_READER_ONLY},
 			AccessType: &csi.VolumeCapability_Mount{Mount: &csi.VolumeCapability_MountVolume{}},
