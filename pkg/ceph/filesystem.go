@@ -63,6 +63,11 @@ func (f FileSystem) RemoveRecord(ctx context.Context, at tenant.Place, name stri
 	return f.Cluster.RemoveRecord(ctx, at, recordName(name))
 }
 
+// DropRecord implements record.Store.
+func (f FileSystem) DropRecord(ctx context.Context, at tenant.Place, name string, old []byte) error {
+	return f.Cluster.DropRecord(ctx, at, recordName(name), old)
+}
+
 // ListRecords implements record.Store.
 func (f FileSystem) ListRecords(ctx context.Context, at tenant.Place, prefix, after string, limit int) ([]string, error) {
 	names, err := f.Cluster.ListRecords(ctx, at, recordName(prefix), recordName(after), limit)

@@ -2,6 +2,8 @@ package ceph
 
 import (
 	"context"
+	"crypto/rand"
+	"errors"
 	"fmt"
 	"math"
 	"strings"
@@ -21,10 +23,13 @@ const referencesSpace = "sdp.refs"
 // The first byte of a snapshot's object. The users are the keys of its omap. A
 // user is added only while the byte is open; who wants to remove the snapshot
 // closes it and then looks for users. So of an addition and a removal at once
-// one sees the other.
+// one sees the other. Behind closed stands who closed it: of two removals at
+// once one must not open again what the other takes for closed. What is gone
+// stays so: the snapshot is to be removed, whoever does it.
 const (
 	openByte   = 0
 	closedByte = 1
+	goneByte   = 2
 )
 
 func referencesOf(s cephfs.Snapshot) string {
@@ -102,25 +107,67 @@ func (f FileSystem) referrers(ctx context.Context, at tenant.Place, g volume.Gol
 	return clones, nil
 }
 
-// closeReferences lets nobody add a reference any more, or wraps
-// volume.ErrInUse where there are some.
-func (f FileSystem) closeReferences(ctx context.Context, at tenant.Place, to cephfs.Snapshot) error {
-	if err := f.setReferences(ctx, at, to, closedByte); err != nil {
+// closings bounds how often a removal begins anew because another one came
+// between: with two of them once is the rule.
+const closings = 16
+
+// CloseReferences implements cephfs.References.
+func (f FileSystem) CloseReferences(ctx context.Context, at tenant.Place, to cephfs.Snapshot) error {
+	var err error
+	for range closings {
+		if err = f.closeOnce(ctx, at, to); !errors.Is(err, volume.ErrPending) {
+			break
+		}
+	}
+	return about("close the references to", at, referencesOf(to), err)
+}
+
+// closeOnce wraps volume.ErrPending where another removal came between.
+func (f FileSystem) closeOnce(ctx context.Context, at tenant.Place, to cephfs.Snapshot) error {
+	was, err := f.referencesState(ctx, at, to)
+	if err != nil || was[0] == goneByte {
+		return err
+	}
+	mine := append([]byte{closedByte}, rand.Text()...)
+	if err := f.swapReferences(ctx, at, to, was, mine); err != nil {
 		return err
 	}
 	users, err := f.references(ctx, at, to, 1)
-	if err != nil || len(users) == 0 {
+	if err != nil {
 		return err
 	}
-	if err := f.setReferences(ctx, at, to, openByte); err != nil {
+	if len(users) == 0 {
+		return f.swapReferences(ctx, at, to, mine, []byte{goneByte})
+	}
+	if err := f.swapReferences(ctx, at, to, mine, []byte{openByte}); err != nil {
 		return err
 	}
 	return fmt.Errorf("%s uses it: %w", users[0], volume.ErrInUse)
 }
 
-func (f FileSystem) setReferences(ctx context.Context, at tenant.Place, to cephfs.Snapshot, state byte) error {
+func (f FileSystem) referencesState(ctx context.Context, at tenant.Place, to cephfs.Snapshot) (state []byte, err error) {
+	err = f.inReferences(ctx, at, func(ioctx *rados.IOContext) (err error) {
+		state, err = readObject(ioctx, referencesOf(to))
+		return absentIsDone(err)
+	})
+	if len(state) == 0 {
+		state = []byte{openByte}
+	}
+	return state, err
+}
+
+// swapReferences changes the state that was seen. No state is another one's
+// beginning, and an object without bytes compares as open.
+func (f FileSystem) swapReferences(ctx context.Context, at tenant.Place, to cephfs.Snapshot, was, state []byte) error {
 	return f.inReferences(ctx, at, func(ioctx *rados.IOContext) error {
-		return ioctx.WriteFull(referencesOf(to), []byte{state})
+		err := write(ioctx, referencesOf(to), state, func(op *rados.WriteOp) {
+			op.Create(rados.CreateIdempotent)
+			op.CmpExt(was, 0)
+		})
+		if errnoOf(err) >= mismatch {
+			return fmt.Errorf("another removal of it came between: %w", volume.ErrPending)
+		}
+		return err
 	})
 }
 

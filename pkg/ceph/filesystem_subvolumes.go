@@ -93,7 +93,7 @@ func (f FileSystem) CreateSnapshot(ctx context.Context, at tenant.Place, name, s
 // RemoveSnapshot implements cephfs.Snapshots and golden.Images.
 func (f FileSystem) RemoveSnapshot(ctx context.Context, at tenant.Place, name, snapshot string) error {
 	of := cephfs.Snapshot{Tenant: at.Tenant(), Subvolume: name, Name: snapshot}
-	err := f.closeReferences(ctx, at, of)
+	err := f.CloseReferences(ctx, at, of)
 	if err == nil {
 		err = f.manage(ctx, at, func(fsa *admin.FSAdmin, fs string) error {
 			return absentIsDone(fsa.RemoveSubVolumeSnapshot(fs, at.Tenant(), subvolume(at.Tenant(), name), snapshot))

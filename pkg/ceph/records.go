@@ -2,6 +2,7 @@ package ceph
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"syscall"
 
@@ -138,6 +139,36 @@ func (c *Cluster) RemoveRecord(ctx context.Context, at tenant.Place, name string
 		return absentIsDone(ioctx.RmOmapKeys(indexObject, []string{name}))
 	})
 	return about("remove record", at, name, err)
+}
+
+// DropRecord implements record.Store. The entry goes first: were it the last,
+// it could be that of a record which another controller has made meanwhile.
+func (c *Cluster) DropRecord(ctx context.Context, at tenant.Place, name string, old []byte) error {
+	err := c.in(ctx, at, func(ioctx *rados.IOContext) error {
+		if err := absentIsDone(ioctx.RmOmapKeys(indexObject, []string{name})); err != nil {
+			return err
+		}
+		err := drop(ioctx, recordPrefix+name, old)
+		if errors.Is(err, volume.ErrPending) {
+			err = errors.Join(err, ioctx.SetOmap(indexObject, map[string][]byte{name: nil}))
+		}
+		return err
+	})
+	return about("drop record", at, name, err)
+}
+
+// drop compares and removes in one operation.
+func drop(ioctx *rados.IOContext, object string, old []byte) error {
+	op := rados.CreateWriteOp()
+	defer op.Release()
+	op.AssertExists()
+	op.CmpExt(old, 0)
+	op.Remove()
+	err := op.Operate(ioctx, object, rados.OperationNoFlag)
+	if errnoOf(err) >= mismatch {
+		return fmt.Errorf("it has changed meanwhile: %w", volume.ErrPending)
+	}
+	return absentIsDone(err)
 }
 
 func absentIsDone(err error) error {

@@ -35,6 +35,8 @@ type Quota interface {
 	Reserve(ctx context.Context, at tenant.Place, name string, bytes int64) error
 	// Release removes the share of name. Absent is success.
 	Release(ctx context.Context, at tenant.Place, name string) error
+	// HasShare says whether name has a share.
+	HasShare(ctx context.Context, at tenant.Place, name string) (bool, error)
 	// Used returns the sum of the shares.
 	Used(ctx context.Context, at tenant.Place) (tenant.Usage, error)
 }
@@ -93,6 +95,10 @@ type References interface {
 	AddReference(ctx context.Context, at tenant.Place, to Snapshot, user string) error
 	// HasReference says whether it is there.
 	HasReference(ctx context.Context, at tenant.Place, to Snapshot, user string) (bool, error)
+	// CloseReferences wraps volume.ErrInUse while there are references. From
+	// its success on none can be added, until RemoveSnapshot has removed the
+	// snapshot.
+	CloseReferences(ctx context.Context, at tenant.Place, to Snapshot) error
 	// RemoveReference removes one. Absent is success.
 	RemoveReference(ctx context.Context, at tenant.Place, to Snapshot, user string) error
 }

@@ -27,13 +27,21 @@ func (p *Provisioner) Delete(ctx context.Context, at tenant.Place, id volume.ID)
 	return p.remove(ctx, at, id, &rec)
 }
 
-// forget removes the index entry that can be left of what has no record. It
-// has a record for that time, which keeps other controllers from making it.
+// forget removes what can be left of what has no record: the index entry, and
+// the share that another controller took. It has a record for that time, which
+// keeps other controllers from making it.
 func (p *Provisioner) forget(ctx context.Context, at tenant.Place, name string, rec record.Advancing) error {
 	if err := p.book.Add(ctx, at, name, rec); err != nil {
 		return err
 	}
-	return p.cluster.RemoveRecord(ctx, at, name)
+	left, err := p.cluster.HasShare(ctx, at, sharePrefix+name)
+	if err == nil && left {
+		err = p.cluster.Release(ctx, at, sharePrefix+name)
+	}
+	if err != nil {
+		return err
+	}
+	return p.book.Drop(ctx, at, name, rec)
 }
 
 // remove takes a volume apart, from whatever state its record is in. The
@@ -57,7 +65,7 @@ func (p *Provisioner) remove(ctx context.Context, at tenant.Place, id volume.ID,
 	if err := p.cluster.Release(ctx, at, sharePrefix+name); err != nil {
 		return err
 	}
-	return p.cluster.RemoveRecord(ctx, at, name)
+	return p.book.Drop(ctx, at, name, rec)
 }
 
 // removeSubvolume removes the writer and the subvolume, or remembers one that

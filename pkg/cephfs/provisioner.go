@@ -2,6 +2,7 @@ package cephfs
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -117,10 +118,28 @@ func (p *Provisioner) build(ctx context.Context, at tenant.Place, id volume.ID, 
 	if err == nil {
 		err = p.fill(ctx, at, id, rec, o, read)
 	}
-	if err == nil || volume.IsOpen(err) {
-		return err
+	if err != nil && !volume.IsOpen(err) {
+		err = volume.Undone(err, p.remove(context.WithoutCancel(ctx), at, id, rec))
 	}
-	return volume.Undone(err, p.remove(context.WithoutCancel(ctx), at, id, rec))
+	if errors.Is(err, volume.ErrPending) {
+		err = volume.Undone(err, p.disown(context.WithoutCancel(ctx), at, id, rec))
+	}
+	return err
+}
+
+// disown removes what was made for an attempt that another controller has taken
+// over. It has this attempt's name, so that one does not know of it, or removes
+// it too.
+func (p *Provisioner) disown(ctx context.Context, at tenant.Place, id volume.ID, rec *volumeRecord) error {
+	if rec.Subvolume != "" {
+		if err := p.removeSubvolume(ctx, at, rec.Subvolume); err != nil {
+			return err
+		}
+	}
+	if !rec.Parent.isCopy() {
+		return nil
+	}
+	return p.release(ctx, at, user(id), rec.Parent)
 }
 
 func (p *Provisioner) fill(ctx context.Context, at tenant.Place, id volume.ID, rec *volumeRecord, o origin, read func(int64)) error {

@@ -74,7 +74,7 @@ func (r volumeRecord) check(id volume.ID) error {
 }
 
 func (r snapshotRecord) check(id volume.SnapshotID) error {
-	if !r.Parent.isWellFormed() || !r.isReference() && (r.Parent.Tenant != id.Tenant || r.Parent.Name != snapshotPrefix+id.Hash) {
+	if !r.Parent.isWellFormed() || !r.isReference() && (r.Parent.Tenant != id.Tenant || !isNameOf(r.Parent.Name, snapshotPrefix, id.Hash)) {
 		return fmt.Errorf("record of snapshot %s: it names what is not the snapshot's: %w", id, volume.ErrDenied)
 	}
 	return nil
@@ -94,8 +94,11 @@ func isPart(s string) bool {
 // attemptLength is that of crypto/rand.Text.
 const attemptLength = 26
 
-func isSubvolumeOf(name, hash string) bool {
-	attempt, ok := strings.CutPrefix(name, volumePrefix+hash+".")
+func isSubvolumeOf(name, hash string) bool { return isNameOf(name, volumePrefix, hash) }
+
+// isNameOf says that a name was made for an attempt at the one of hash.
+func isNameOf(name, prefix, hash string) bool {
+	attempt, ok := strings.CutPrefix(name, prefix+hash+".")
 	return ok && len(attempt) == attemptLength && isPart(attempt)
 }
 

@@ -27,10 +27,11 @@ func (p *Provisioner) CreateSnapshot(ctx context.Context, at tenant.Place, id vo
 	if err != nil {
 		return volume.Snapshot{}, err
 	}
-	if parent.Name == "" {
-		parent.Name = snapshotPrefix + id.Hash
-	}
 	rec = snapshotRecord{Snapshot: record.NewSnapshot(name, source), Parent: parent}
+	if parent.Name == "" {
+		// A removal that was given up, and comes late, does not find it.
+		rec.Parent.Name = snapshotPrefix + id.Hash + "." + rec.Attempt
+	}
 	rec.Created = p.now().UTC().Truncate(time.Second)
 	if err := p.takeSnapshot(ctx, at, id, source, &rec); err != nil {
 		return volume.Snapshot{}, err
@@ -43,10 +44,22 @@ func (p *Provisioner) takeSnapshot(ctx context.Context, at tenant.Place, id volu
 		return err
 	}
 	err := p.sealSnapshot(ctx, at, id, source, rec)
-	if err == nil || volume.IsOpen(err) {
+	if err != nil && !volume.IsOpen(err) {
+		err = volume.Undone(err, p.removeSnapshot(context.WithoutCancel(ctx), at, id, rec))
+	}
+	if errors.Is(err, volume.ErrPending) && !rec.isReference() {
+		// The one that took over has a snapshot of another name.
+		err = volume.Undone(err, p.dropSnapshot(context.WithoutCancel(ctx), at, rec.Parent))
+	}
+	return err
+}
+
+// dropSnapshot removes a snapshot, and its subvolume where only that needed it.
+func (p *Provisioner) dropSnapshot(ctx context.Context, at tenant.Place, of parentRecord) error {
+	if err := p.cluster.RemoveSnapshot(ctx, at, of.Subvolume, of.Name); err != nil {
 		return err
 	}
-	return volume.Undone(err, p.removeSnapshot(context.WithoutCancel(ctx), at, id, rec))
+	return p.sweep(ctx, at, of.Subvolume)
 }
 
 func (p *Provisioner) sealSnapshot(ctx context.Context, at tenant.Place, id volume.SnapshotID, source volume.ID, rec *snapshotRecord) (err error) {
@@ -78,7 +91,9 @@ func (p *Provisioner) DeleteSnapshot(ctx context.Context, at tenant.Place, id vo
 	return p.removeSnapshot(ctx, at, id, &rec)
 }
 
-// removeSnapshot asks Ceph first: a snapshot that is in use stays as it is.
+// removeSnapshot closes the references first: a snapshot that is in use stays
+// as it is. They are closed until the record says that it is going, so whoever
+// looks at the source after adding a reference sees one or the other.
 func (p *Provisioner) removeSnapshot(ctx context.Context, at tenant.Place, id volume.SnapshotID, rec *snapshotRecord) error {
 	name := snapshotPrefix + id.Hash
 	if rec.isReference() {
@@ -90,18 +105,18 @@ func (p *Provisioner) removeSnapshot(ctx context.Context, at tenant.Place, id vo
 				return err
 			}
 		}
-		return p.cluster.RemoveRecord(ctx, at, name)
+		return p.book.Drop(ctx, at, name, rec)
 	}
-	if err := p.cluster.RemoveSnapshot(ctx, at, rec.Parent.Subvolume, rec.Parent.Name); err != nil {
+	if err := p.cluster.CloseReferences(ctx, at, rec.Parent.Snapshot); err != nil {
 		return err
 	}
 	if err := p.book.Claim(ctx, at, name, rec); err != nil {
 		return err
 	}
-	if err := p.sweep(ctx, at, rec.Parent.Subvolume); err != nil {
+	if err := p.dropSnapshot(ctx, at, rec.Parent); err != nil {
 		return err
 	}
-	return p.cluster.RemoveRecord(ctx, at, name)
+	return p.book.Drop(ctx, at, name, rec)
 }
 
 // GetSnapshot returns a finished snapshot.

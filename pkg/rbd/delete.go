@@ -39,7 +39,7 @@ func (p *Provisioner) forget(ctx context.Context, at tenant.Place, id volume.ID)
 	if err := p.releaseLeft(ctx, at, name); err != nil {
 		return err
 	}
-	return p.cluster.RemoveRecord(ctx, at, name)
+	return p.book.Drop(ctx, at, name, &rec)
 }
 
 // releaseLeft gives a share back where there is one: Release itself would
@@ -77,7 +77,7 @@ func (p *Provisioner) remove(ctx context.Context, at tenant.Place, id volume.ID,
 	if err := p.cluster.Release(ctx, at, name); err != nil {
 		return err
 	}
-	return p.cluster.RemoveRecord(ctx, at, name)
+	return p.book.Drop(ctx, at, name, rec)
 }
 
 func (p *Provisioner) removeImage(ctx context.Context, at tenant.Place, id volume.ID, rec *volumeRecord) (aside bool, err error) {

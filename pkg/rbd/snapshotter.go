@@ -99,7 +99,7 @@ func (p *Provisioner) forgetSnapshot(ctx context.Context, at tenant.Place, id vo
 	if err := p.book.Add(ctx, at, name, &rec); err != nil {
 		return err
 	}
-	return p.cluster.RemoveRecord(ctx, at, name)
+	return p.book.Drop(ctx, at, name, &rec)
 }
 
 func (p *Provisioner) removeSnapshot(ctx context.Context, at tenant.Place, id volume.SnapshotID, rec *snapshotRecord) error {
@@ -112,7 +112,7 @@ func (p *Provisioner) removeSnapshot(ctx context.Context, at tenant.Place, id vo
 			return err
 		}
 	}
-	return p.cluster.RemoveRecord(ctx, at, name)
+	return p.book.Drop(ctx, at, name, rec)
 }
 
 // removeFromImage removes the snapshot from the volume's image, and that too

@@ -81,6 +81,13 @@ func (b Book) Claim(ctx context.Context, at tenant.Place, name string, rec Advan
 	return err
 }
 
+// Drop removes a record that was claimed. It wraps volume.ErrPending where
+// another controller has claimed it since, or has made its subject anew: the
+// record is that one's then.
+func (b Book) Drop(ctx context.Context, at tenant.Place, name string, rec Record) error {
+	return b.store.DropRecord(ctx, at, name, rec.head().seen)
+}
+
 // Hold wraps volume.ErrPending unless the record still is what was seen.
 func (b Book) Hold(ctx context.Context, at tenant.Place, name string, rec Record) error {
 	data, err := b.store.ReadRecord(ctx, at, name)

@@ -26,6 +26,10 @@ type Store interface {
 	// RemoveRecord removes the record and then its index entry. Absent is
 	// success, for each of both.
 	RemoveRecord(ctx context.Context, at tenant.Place, name string) error
+	// DropRecord removes the index entry and then, in one step, the record if
+	// its bytes still are old. When they are others it puts the entry back and
+	// wraps volume.ErrPending. Absent is success, for each of both.
+	DropRecord(ctx context.Context, at tenant.Place, name string, old []byte) error
 	// ListRecords returns up to limit names that begin with prefix and sort
 	// after `after`, in byte order. A name's record may be gone already.
 	ListRecords(ctx context.Context, at tenant.Place, prefix, after string, limit int) ([]string, error)

@@ -9,7 +9,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/sdp-csi/sdp-csi/pkg/rbd"
 	"github.com/sdp-csi/sdp-csi/pkg/tenant"
 	"github.com/sdp-csi/sdp-csi/pkg/volume"
 )
@@ -25,6 +24,9 @@ import (
 //	size NAME MiB                                 the capacity
 //	delete NAME, unsnap NAME
 //	list NAME…, snapshots NAME…                   all there are
+//
+// A line that begins with a fact and a ? is for the backends of which that is
+// true, with no- before it for the others.
 var lives = map[string]string{
 	"blank": `
 		create a 8
@@ -64,14 +66,15 @@ var lives = map[string]string{
 		delete b`,
 	"refusals": `
 		! create a 8 ro invalid
-		! create a 1 golden resnet50 invalid
+		formats? ! create a 1 golden resnet50 invalid
 		! create a 1 golden none not found
 		! create a 1 volume none not found
 		! create a 1 snapshot none not found
 		! snapshot s none not found
-		create b 8 block
-		! create a 8 volume b invalid
-		list b
+		no-block? ! create b 8 block invalid
+		block? create b 8 block
+		block? ! create a 8 volume b invalid
+		block? list b
 		delete b
 		unsnap s`,
 	"from a snapshot": `
@@ -97,6 +100,8 @@ var lives = map[string]string{
 		delete a
 		create e 1 snapshot s
 		read e first
+		holds? ! unsnap s in use
+		holds? delete d
 		unsnap s
 		! create f 1 snapshot s not found
 		read e first
@@ -151,14 +156,34 @@ var lives = map[string]string{
 		delete b
 		delete c`,
 	"block": `
-		create a 8 block
-		write a raw
-		snapshot s a
-		create b 1 block snapshot s
-		read b raw
+		block? create a 8 block
+		block? write a raw
+		block? snapshot s a
+		block? create b 1 block snapshot s
+		block? read b raw
 		delete a
 		unsnap s
 		delete b`,
+	"shown as it was": `
+		create a 8
+		write a first
+		create b 1 ro volume a
+		write a later
+		read b first
+		snapshot s b
+		delete a
+		read b first
+		delete b
+		create c 1 snapshot s
+		create d 1 ro snapshot s
+		create e 1 ro volume d
+		read c first
+		delete d
+		read e first
+		unsnap s
+		read e first
+		delete c
+		delete e`,
 	"expanded after a copy": `
 		create a 8
 		snapshot s a
@@ -176,36 +201,39 @@ var lives = map[string]string{
 
 // TestLives lives each life in a crowd of the others.
 func TestLives(t *testing.T) {
-	onEach(t, func(t *testing.T, s stand) {
-		registry := s.seed(t)
+	onBackends(t, func(t *testing.T, b backend) {
+		registry := b.seed(t)
+		p := b.begin(registry)
 		t.Run("all", func(t *testing.T) {
 			for name, script := range lives {
 				t.Run(name, func(t *testing.T) {
 					t.Parallel()
-					l := newLife(t, s, registry, name)
+					l := newLife(t, b, p, name)
 					for line := range strings.Lines(strings.TrimSpace(script)) {
 						l.line(strings.TrimSpace(line))
 					}
 				})
 			}
 		})
-		s.expectNothing(t, s.acme)
+		b.unseed(t, registry)
+		b.expectNothing(t, b.acme)
+		b.expectNothing(t, b.public)
 	})
 }
 
 // TestDeletionOrders deletes a volume, its snapshot and what was made of them
 // in every order; on a real Ceph in every fourth.
 func TestDeletionOrders(t *testing.T) {
-	onEach(t, func(t *testing.T, s stand) {
-		registry := s.seed(t)
+	onBackends(t, func(t *testing.T, b backend) {
+		p := b.begin(goldens{})
 		t.Run("all", func(t *testing.T) {
 			for i, order := range orders([]string{"delete a", "unsnap s", "delete b", "delete c"}) {
-				if s.slow && i%4 > 0 {
+				if b.slow && i%4 > 0 {
 					continue
 				}
 				t.Run(strings.Join(order, ", "), func(t *testing.T) {
 					t.Parallel()
-					l := newLife(t, s, registry, fmt.Sprint("order ", i))
+					l := newLife(t, b, p, fmt.Sprint("order ", i))
 					script := append([]string{"create a 8", "write a text", "snapshot s a", "create b 1 snapshot s", "create c 1 volume a"}, order...)
 					for _, line := range script {
 						l.line(line)
@@ -213,7 +241,7 @@ func TestDeletionOrders(t *testing.T) {
 				})
 			}
 		})
-		s.expectNothing(t, s.acme)
+		b.expectNothing(t, b.acme)
 	})
 }
 
@@ -232,9 +260,6 @@ func orders(items []string) [][]string {
 	return all
 }
 
-// goldens are what a stand's golden images are.
-type goldens map[string]volume.Golden
-
 // Resolve implements rbd.Goldens.
 func (g goldens) Resolve(_ context.Context, _ tenant.Place, ref volume.GoldenRef) (volume.Golden, error) {
 	found, ok := g[ref.Name]
@@ -244,52 +269,39 @@ func (g goldens) Resolve(_ context.Context, _ tenant.Place, ref volume.GoldenRef
 	return found, nil
 }
 
-// seed makes two goldens of 12 MiB.
-func (s stand) seed(t *testing.T) goldens {
-	return goldens{"resnet50": s.golden(t, "resnet50", "erofs", "weights"), "squad": s.golden(t, "squad", "ext4", "corpus")}
-}
-
-func (s stand) golden(t *testing.T, name, fsType, text string) volume.Golden {
-	ref := volume.GoldenRef{Tenant: "public", Name: name, Version: "v1"}
-	must(t, s.CreateImage(t.Context(), s.public, ref.Image(), 12*mib))
-	s.write(t, s.public, ref.Image(), text, 0)
-	must(t, s.CreateSnapshot(t.Context(), s.public, ref.Image(), volume.SealedSnapshot))
-	id, err := s.ImageID(t.Context(), s.public, ref.Image())
-	must(t, err)
-	snapshot, err := s.SnapshotID(t.Context(), s.public, ref.Image(), volume.SealedSnapshot)
-	must(t, err)
-	return volume.Golden{Ref: ref, State: volume.GoldenReady, FsType: fsType, Size: 12 * mib, ImageID: id, SnapshotID: snapshot}
-}
-
 // life is one script at work, on names of its own.
 type life struct {
-	stand
-	t *testing.T
-	*rbd.Provisioner
+	backend
+	provisioner
+	t    *testing.T
 	name string
 }
 
-func newLife(t *testing.T, s stand, g goldens, name string) life {
-	return life{stand: s, t: t, Provisioner: rbd.NewProvisioner(s.cluster, g), name: name}
+func newLife(t *testing.T, b backend, p provisioner, name string) life {
+	return life{backend: b, provisioner: p, t: t, name: name}
 }
 
-func (l life) id(name string) volume.ID { return l.acme.VolumeID(volume.RBD, l.name+" "+name) }
+func (l life) id(name string) volume.ID { return l.backend.id(l.name + " " + name) }
 
 func (l life) snapshotID(name string) volume.SnapshotID {
-	return l.acme.SnapshotID(volume.RBD, l.name+" "+name)
+	return l.backend.snapshotID(l.name + " " + name)
 }
 
 // refusals are the errors that scripts name.
-var refusals = map[string]error{"invalid": volume.ErrInvalid, "found": volume.ErrNotFound}
+var refusals = map[string]error{"invalid": volume.ErrInvalid, "found": volume.ErrNotFound, "use": volume.ErrInUse}
 
 func (l life) line(line string) {
 	l.t.Helper()
+	line, applies := l.applies(line)
+	if !applies {
+		return
+	}
 	words := strings.Fields(line)
 	var want error
 	if words[0] == "!" {
 		want = refusals[words[len(words)-1]]
 		words = words[1 : len(words)-1]
-		if last := len(words) - 1; words[last] == "not" {
+		if last := len(words) - 1; words[last] == "not" || words[last] == "in" {
 			words = words[:last]
 		}
 	}
@@ -314,7 +326,7 @@ func (l life) do(verb string, words []string) error {
 	case "unsnap":
 		return l.DeleteSnapshot(ctx, l.acme, l.snapshotID(words[0]))
 	case "write":
-		l.write(l.t, l.acme, "vol."+l.id(words[0]).Hash, words[1], 0)
+		l.write(l.t, l.id(words[0]), words[1])
 		return nil
 	}
 	return l.look(verb, words)
@@ -334,7 +346,7 @@ func (l life) create(words []string) error {
 		case "block":
 			spec.Block = true
 		case "golden":
-			spec.Source.Golden = volume.GoldenRef{Tenant: "public", Name: words[i+3], Version: "v1"}
+			spec.Source.Golden = volume.GoldenRef{Tenant: l.public.Tenant(), Name: words[i+3], Version: "v1"}
 		case "volume":
 			spec.Source.Volume = l.id(words[i+3])
 		case "snapshot":
@@ -353,7 +365,7 @@ func (l life) look(verb string, words []string) error {
 	var got []string
 	switch verb {
 	case "read":
-		got = []string{words[0], l.read(l.t, l.acme, "vol."+l.id(words[0]).Hash, len(words[1]), 0)}
+		got = []string{words[0], l.read(l.t, l.id(words[0]), len(words[1]))}
 	case "size":
 		v, err := l.Get(l.t.Context(), l.acme, l.id(words[0]))
 		must(l.t, err)

@@ -14,6 +14,7 @@ func TestRecords(t *testing.T) {
 	onEach(t, func(t *testing.T, s stand) {
 		t.Run("one", func(t *testing.T) { oneRecord(t, s) })
 		t.Run("swap", func(t *testing.T) { swapRecord(t, s) })
+		t.Run("drop", func(t *testing.T) { dropRecord(t, s) })
 		t.Run("places", func(t *testing.T) { recordsOfPlaces(t, s) })
 		t.Run("race", func(t *testing.T) { racingRecords(t, s) })
 		t.Run("list", func(t *testing.T) { listRecords(t, s) })
@@ -49,6 +50,25 @@ func (s stand) expectRecord(t *testing.T, name, want string) {
 	must(t, err)
 	if string(data) != want {
 		t.Fatalf("record %s is %q, want %q", name, data, want)
+	}
+}
+
+func dropRecord(t *testing.T, s stand) {
+	ctx, at, was := t.Context(), s.acme, `{"state":"deleting","n":1}`
+	expect(t, "drop without one", s.DropRecord(ctx, at, "vol.d", []byte(was)), nil)
+	must(t, s.CreateRecord(ctx, at, "vol.d", []byte(was)))
+	for _, other := range []string{`["state":"deleting","n":1}`, `{"state":"deleting","n":2}`, `{"state":"deleting","n":1,"more":true}`} {
+		expect(t, "drop of "+other, s.DropRecord(ctx, at, "vol.d", []byte(other)), volume.ErrPending)
+		s.expectRecord(t, "vol.d", was)
+		if names, err := s.ListRecords(ctx, at, "vol.d", "", 2); err != nil || len(names) != 1 {
+			t.Fatalf("listed are %q, %v", names, err)
+		}
+	}
+	must(t, s.DropRecord(ctx, at, "vol.d", []byte(was)))
+	_, err := s.ReadRecord(ctx, at, "vol.d")
+	expect(t, "read after it was dropped", err, volume.ErrNotFound)
+	if names, err := s.ListRecords(ctx, at, "vol.d", "", 2); err != nil || len(names) > 0 {
+		t.Fatalf("listed are %q, %v", names, err)
 	}
 }
 
@@ -191,6 +211,7 @@ func endedContext(t *testing.T, s stand) {
 		"CreateRecord":   func() error { return s.CreateRecord(ctx, at, "vol.e", []byte("x")) },
 		"ReadRecord":     func() error { _, err := s.ReadRecord(ctx, at, "vol.e"); return err },
 		"SwapRecord":     func() error { return s.SwapRecord(ctx, at, "vol.e", []byte("x"), []byte("y")) },
+		"DropRecord":     func() error { return s.DropRecord(ctx, at, "vol.e", []byte("x")) },
 		"RemoveRecord":   func() error { return s.RemoveRecord(ctx, at, "vol.e") },
 		"ListRecords":    func() error { _, err := s.ListRecords(ctx, at, "vol.", "", 1); return err },
 		"LockRecord":     func() error { _, err := s.LockRecord(ctx, at, "vol.e"); return err },

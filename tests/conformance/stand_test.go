@@ -32,6 +32,7 @@ type stand struct {
 	reader       rbd.Reader
 	acme, public tenant.Place
 	slow         bool // a real Ceph
+	policy       *tenant.Policy
 	// user makes a user that may read the tenant's namespace, and take leases.
 	user func(name, tenant string) volume.Credentials
 	// leftovers lists all that a place holds.
@@ -63,11 +64,11 @@ func fakeStand(t *testing.T) stand {
 
 func realStand(t *testing.T) stand {
 	real := realceph.New(t)
-	policy := real.Policy("acme", "public")
+	policy := policyOf(t, real.Cluster("test", real.Pool("acme", "public", "small")), "acme", "public", "small")
 	c, r := ceph.NewCluster(ceph.Options{}), ceph.NewReader(ceph.Options{})
 	t.Cleanup(c.Close)
 	t.Cleanup(r.Close)
-	s := stand{cluster: c, reader: r, slow: true, acme: place(t, policy, "acme"), public: place(t, policy, "public")}
+	s := stand{cluster: c, reader: r, slow: true, policy: policy, acme: place(t, policy, "acme"), public: place(t, policy, "public")}
 	s.user = func(name, tenant string) volume.Credentials {
 		name = s.acme.Pool() + "-" + name
 		key := real.User(name, "mon", "profile rbd-read-only", "osd", "profile rbd-read-only pool="+s.acme.Pool()+" namespace="+tenant+
@@ -155,7 +156,18 @@ func expectOne(t *testing.T, doing string, errs []error, want error) int {
 // write puts text at an offset of an image.
 func (s stand) write(t *testing.T, at tenant.Place, name, text string, off int64) {
 	t.Helper()
-	image, err := s.OpenImage(context.Background(), at, name)
+	writeImage(t, s.cluster, at, name, text, off)
+}
+
+// read returns n bytes at an offset of an image.
+func (s stand) read(t *testing.T, at tenant.Place, name string, n int, off int64) string {
+	t.Helper()
+	return readImage(t, s.cluster, at, name, n, off)
+}
+
+func writeImage(t *testing.T, to golden.Images, at tenant.Place, name, text string, off int64) {
+	t.Helper()
+	image, err := to.OpenImage(context.Background(), at, name)
 	must(t, err)
 	_, err = image.WriteAt([]byte(text), off)
 	must(t, err)
@@ -163,10 +175,9 @@ func (s stand) write(t *testing.T, at tenant.Place, name, text string, off int64
 	must(t, image.Close())
 }
 
-// read returns n bytes at an offset of an image.
-func (s stand) read(t *testing.T, at tenant.Place, name string, n int, off int64) string {
+func readImage(t *testing.T, from golden.Images, at tenant.Place, name string, n int, off int64) string {
 	t.Helper()
-	image, err := s.OpenImage(context.Background(), at, name)
+	image, err := from.OpenImage(context.Background(), at, name)
 	must(t, err)
 	data := make([]byte, n)
 	if got, err := image.ReadAt(data, off); got < n || (err != nil && !errors.Is(err, io.EOF)) {

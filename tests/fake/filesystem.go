@@ -18,6 +18,7 @@ type FileSystem struct {
 
 	subvolumes map[string]*subvolume // by Ceph's name
 	references map[string]map[string]bool
+	closed     map[string]bool // snapshots that are to go, by the names of references
 	writers    map[string]bool
 }
 
@@ -31,7 +32,7 @@ type subvolume struct {
 
 // NewFileSystem returns an empty file system of a Ceph.
 func NewFileSystem(c *Ceph) *FileSystem {
-	return &FileSystem{Ceph: c, subvolumes: map[string]*subvolume{}, references: map[string]map[string]bool{}, writers: map[string]bool{}}
+	return &FileSystem{Ceph: c, subvolumes: map[string]*subvolume{}, references: map[string]map[string]bool{}, closed: map[string]bool{}, writers: map[string]bool{}}
 }
 
 func fullName(at tenant.Place, name string) string { return at.Tenant() + "." + name }
@@ -106,6 +107,13 @@ func (f *FileSystem) Content(at tenant.Place, name string) string {
 	return f.subvolumes[fullName(at, name)].content
 }
 
+// SnapshotContent returns a snapshot's content.
+func (f *FileSystem) SnapshotContent(of cephfs.Snapshot) string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.subvolumes[of.Tenant+"."+of.Subvolume].snapshots[of.Name]
+}
+
 // Copy copies the snapshot's content into an empty subvolume.
 func (f *FileSystem) Copy(ctx context.Context, at tenant.Place, from cephfs.Snapshot, to string, read func(int64)) error {
 	return f.do(ctx, "Copy", to, func() error {
@@ -141,17 +149,32 @@ func (f *FileSystem) CreateSnapshot(ctx context.Context, at tenant.Place, name, 
 	})
 }
 
-// RemoveSnapshot removes a snapshot that nobody holds.
+// RemoveSnapshot lets nobody hold the snapshot any more, removes it, and forgets
+// its holders.
 func (f *FileSystem) RemoveSnapshot(ctx context.Context, at tenant.Place, name, snapshot string) error {
-	return f.do(ctx, "RemoveSnapshot", name+"@"+snapshot, func() error {
-		if len(f.references[fullName(at, name)+"@"+snapshot]) > 0 {
-			return fmt.Errorf("somebody holds it: %w", volume.ErrInUse)
-		}
+	held := cephfs.Snapshot{Tenant: at.Tenant(), Subvolume: name, Name: snapshot}
+	return f.do(ctx, "RemoveSnapshot", name+"@"+snapshot, func() error { return f.close(held) }, func() error {
 		if s := f.subvolumes[fullName(at, name)]; s != nil {
 			delete(s.snapshots, snapshot)
 		}
 		return nil
+	}, func() error {
+		delete(f.closed, heldName(held))
+		return nil
 	})
+}
+
+// CloseReferences lets nobody hold the snapshot any more.
+func (f *FileSystem) CloseReferences(ctx context.Context, _ tenant.Place, to cephfs.Snapshot) error {
+	return f.do(ctx, "CloseReferences", heldName(to), func() error { return f.close(to) })
+}
+
+func (f *FileSystem) close(to cephfs.Snapshot) error {
+	if len(f.references[heldName(to)]) > 0 {
+		return fmt.Errorf("somebody holds it: %w", volume.ErrInUse)
+	}
+	f.closed[heldName(to)] = true
+	return nil
 }
 
 func heldName(s cephfs.Snapshot) string { return s.Tenant + "." + s.Subvolume + "@" + s.Name }
@@ -159,6 +182,9 @@ func heldName(s cephfs.Snapshot) string { return s.Tenant + "." + s.Subvolume + 
 // AddReference adds a holder.
 func (f *FileSystem) AddReference(ctx context.Context, _ tenant.Place, to cephfs.Snapshot, user string) error {
 	return f.do(ctx, "AddReference", heldName(to), func() error {
+		if f.closed[heldName(to)] {
+			return fmt.Errorf("it is being removed: %w", volume.ErrNotFound)
+		}
 		if f.references[heldName(to)] == nil {
 			f.references[heldName(to)] = map[string]bool{}
 		}
@@ -213,6 +239,9 @@ func (f *FileSystem) Contents(at tenant.Place) []string {
 		for user := range users {
 			all = append(all, "reference to "+name+" of "+user)
 		}
+	}
+	for name := range f.closed {
+		all = append(all, "closed "+name)
 	}
 	for name := range f.writers {
 		all = append(all, "writer of "+name)

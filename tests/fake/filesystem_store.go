@@ -48,6 +48,11 @@ func (f *FileSystem) RemoveRecord(ctx context.Context, at tenant.Place, name str
 	return f.Ceph.RemoveRecord(ctx, at, recordName(name))
 }
 
+// DropRecord is Ceph's.
+func (f *FileSystem) DropRecord(ctx context.Context, at tenant.Place, name string, old []byte) error {
+	return f.Ceph.DropRecord(ctx, at, recordName(name), old)
+}
+
 // ListRecords is Ceph's.
 func (f *FileSystem) ListRecords(ctx context.Context, at tenant.Place, prefix, after string, limit int) ([]string, error) {
 	names, err := f.Ceph.ListRecords(ctx, at, recordName(prefix), recordName(after), limit)

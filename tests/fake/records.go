@@ -67,6 +67,23 @@ func (c *Ceph) RemoveRecord(ctx context.Context, at tenant.Place, name string) e
 	})
 }
 
+// DropRecord removes the index entry, then the record if it still is old.
+func (c *Ceph) DropRecord(ctx context.Context, at tenant.Place, name string, old []byte) error {
+	return c.do(ctx, "DropRecord", name, func() error {
+		delete(c.space(at).index, name)
+		return nil
+	}, func() error {
+		s := c.space(at)
+		has, ok := s.records[name]
+		if ok && !bytes.Equal(has, old) {
+			s.index[name] = true
+			return fmt.Errorf("the record is another one: %w", volume.ErrPending)
+		}
+		delete(s.records, name)
+		return nil
+	})
+}
+
 // ListRecords returns a page of the index.
 func (c *Ceph) ListRecords(ctx context.Context, at tenant.Place, prefix, after string, limit int) ([]string, error) {
 	return get(ctx, c.Faults, "ListRecords", prefix, func() ([]string, error) {
