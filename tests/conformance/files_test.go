@@ -22,7 +22,7 @@ import (
 	"github.com/sdp-csi/sdp-csi/tests/realceph"
 )
 
-// place of a volume's content, as its record tells.
+// files are the place of a volume's content, as its record tells.
 type files struct {
 	Subvolume string          `json:"subvolume"`
 	Directory string          `json:"directory"`
@@ -74,7 +74,9 @@ func realFiles(t *testing.T) backend {
 	t.Cleanup(cluster.Close)
 	f := ceph.NewFileSystem(cluster)
 	b := backend{kind: volume.CephFS, store: f, slow: true}.in(t, policyOf(t, row, names[0], names[1], names[2]), names[0], names[1], names[2])
-	b.contents = &realContents{store: f, conf: real.Conf(), at: b.acme}
+	seen := &realContents{store: f, conf: real.Conf(), at: b.acme}
+	t.Cleanup(seen.unmount)
+	b.contents = seen
 	b.begin = filesController(t, f)
 	b.leftovers = func(at tenant.Place) []string { return filesLeft(t, real, f, at) }
 	t.Cleanup(func() { sweepGroups(t, real, f, b.acme, b.public, b.small) })
@@ -145,6 +147,14 @@ func (r *realContents) mounted(t *testing.T) *libcephfs.MountInfo {
 	})
 	must(t, r.err)
 	return r.mount
+}
+
+// unmount ends the mount: the process must not end with one.
+func (r *realContents) unmount() {
+	if r.mount != nil {
+		_ = r.mount.Unmount()
+		_ = r.mount.Release()
+	}
 }
 
 func (r *realContents) fill(t *testing.T, at tenant.Place, image, text string) {
