@@ -1,6 +1,7 @@
 package fake_test
 
 import (
+	"github.com/sdp-csi/sdp-csi/pkg/cephfs"
 	"github.com/sdp-csi/sdp-csi/pkg/driver"
 	"github.com/sdp-csi/sdp-csi/pkg/golden"
 	"github.com/sdp-csi/sdp-csi/pkg/rbd"
@@ -15,4 +16,7 @@ var (
 	_ rbd.Mapper     = (*fake.Host)(nil)
 	_ rbd.Host       = (*fake.Host)(nil)
 	_ driver.Mounter = (*fake.Host)(nil)
+	_ cephfs.Reader  = fake.FileReader{}
+	_ cephfs.Mounter = (*fake.FileNode)(nil)
+	_ cephfs.Host    = (*fake.FileNode)(nil)
 )
