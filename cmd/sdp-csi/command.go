@@ -104,6 +104,7 @@ func (o *options) bind(flags *pflag.FlagSet) {
 	flags.StringVar(&o.metrics, "metrics-address", "", "host:port to serve Prometheus metrics on (none)")
 	flags.StringVar(&o.kubeconfig, "kubeconfig", "", "file that names the Kubernetes cluster, for --mode=tenants (the pod's own cluster)")
 	flags.StringVar(&o.namespace, "namespace", "", "the driver's namespace, where --mode=tenants keeps the nodes' Secrets (the pod's own)")
+	flags.StringVar(&o.cephUser, "ceph-user", "", "Ceph's user of --mode=tenants, whose key is in the policy's keyFile (the policy's user)")
 	flags.StringVar(&o.health, "health-address", "", "host:port on which --mode=tenants answers /healthz (none)")
 	logging := flag.NewFlagSet("", flag.ContinueOnError)
 	klog.InitFlags(logging)

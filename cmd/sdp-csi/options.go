@@ -36,7 +36,7 @@ type options struct {
 	defaultTenant, metrics   string
 	requirePodInfo           bool
 	// Of modeTenants alone.
-	kubeconfig, namespace, health string
+	kubeconfig, namespace, health, cephUser string
 }
 
 func (o *options) controls() bool { return o.mode == modeController || o.mode == modeAll }

@@ -25,7 +25,7 @@ const modeTenants = "tenants"
 // serveTenants keeps tenants as the policy wants them until ctx ends, or
 // until another replica does.
 func serveTenants(ctx context.Context, o options) error {
-	cluster := ceph.NewCluster(ceph.Options{})
+	cluster := ceph.NewCluster(ceph.Options{User: o.cephUser})
 	defer cluster.Close()
 	source, err := tenant.OpenSource(o.config, tenant.KeepsClusters(cluster.HasVolumes))
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/sdp-csi/sdp-csi/pkg/cephfs"
 	"github.com/sdp-csi/sdp-csi/pkg/golden"
+	"github.com/sdp-csi/sdp-csi/pkg/kubernetes"
 	"github.com/sdp-csi/sdp-csi/pkg/rbd"
 	"github.com/sdp-csi/sdp-csi/pkg/tenant"
 	"github.com/sdp-csi/sdp-csi/pkg/volume"
@@ -44,6 +45,9 @@ type app struct {
 
 	// survey looks at this node. Tests put a fake here.
 	survey survey
+
+	// functions opens a namespace of a Kubernetes cluster. Tests put a fake here.
+	functions func(at kubernetes.Where, namespace string) (functions, error)
 
 	policy  *tenant.Policy
 	cluster cluster

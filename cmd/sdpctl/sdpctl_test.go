@@ -17,6 +17,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/sdp-csi/sdp-csi/pkg/golden"
+	"github.com/sdp-csi/sdp-csi/pkg/kubernetes"
 	"github.com/sdp-csi/sdp-csi/pkg/rbd"
 	"github.com/sdp-csi/sdp-csi/pkg/tenant"
 	"github.com/sdp-csi/sdp-csi/pkg/volume"
@@ -32,12 +33,13 @@ tenants:
 
 // desk is where an operator sits: a policy file, a model, a Ceph.
 type desk struct {
-	t      *testing.T
-	ceph   *fake.Ceph
-	files  *fake.FileSystem
-	policy string
-	model  string
-	stdin  string
+	t         *testing.T
+	ceph      *fake.Ceph
+	files     *fake.FileSystem
+	policy    string
+	model     string
+	stdin     string
+	functions func(kubernetes.Where, string) (functions, error)
 }
 
 func newDesk(t *testing.T) *desk {
@@ -60,6 +62,7 @@ func (d *desk) run(args ...string) (stdout, stderr string, code int) {
 	var out, progress bytes.Buffer
 	a := &app{stdin: strings.NewReader(d.stdin), stdout: &out, stderr: &progress}
 	a.connect = func() (cluster, fileSystem, error) { return d.ceph, d.files, nil }
+	a.functions = d.functions
 	root := newRootCommand(a)
 	root.SetArgs(append([]string{"--config", d.policy}, args...))
 	err := root.ExecuteContext(context.Background())

@@ -1,6 +1,7 @@
 package ceph
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
@@ -66,6 +67,7 @@ func monHost(monitors []string) string {
 
 // dial connects. It is bounded by ConnectTimeout.
 func (o Options) dial(l login) (*connection, error) {
+	l.id.user = cmp.Or(o.User, l.id.user)
 	key, err := l.key()
 	if err == nil {
 		err = checkLogin(l.id.user, key)

@@ -18,6 +18,8 @@ type Options struct {
 	OSDTimeout time.Duration
 	// Idle is how long a Reader keeps a connection that nobody uses (5 min).
 	Idle time.Duration
+	// User is whose key the rows' key files hold, in place of the rows' own user.
+	User string
 	// Connections is how many connections a Reader holds at most (64).
 	Connections int
 
