@@ -92,22 +92,38 @@ func (t target) inPlaceOf(m *function.Manifest) string {
 	return m.Namespace()
 }
 
-// owner returns where a golden lies that a function's tenant names: the tenant
-// of --tenant, or that of the namespace.
-func (a *app) owner(w where, namespace string, ref volume.GoldenRef) (tenant.Place, error) {
+// functionPlace returns the place of the tenant that a function is of: that of
+// --tenant, or of the namespace.
+func (a *app) functionPlace(w where, namespace string) (*tenant.Policy, tenant.Place, error) {
 	policy, err := a.loadPolicy()
 	if err != nil {
-		return tenant.Place{}, err
+		return nil, tenant.Place{}, err
 	}
 	if w.tenant == "" && namespace == "" {
-		return tenant.Place{}, fmt.Errorf("whose function it is is not known: name its --namespace or its --tenant: %w", volume.ErrInvalid)
+		return nil, tenant.Place{}, fmt.Errorf("whose function it is is not known: name its --namespace or its --tenant: %w", volume.ErrInvalid)
 	}
-	at, err := policy.Default(w.tenant, w.cluster)
-	if w.tenant == "" {
-		at, err = policy.Admit(namespace, w.cluster)
+	if w.tenant != "" {
+		at, err := policy.Default(w.tenant, w.cluster)
+		return policy, at, err
 	}
+	at, err := policy.Admit(namespace, w.cluster)
+	return policy, at, err
+}
+
+// owner returns where a golden lies that a function's tenant names.
+func (a *app) owner(w where, namespace string, ref volume.GoldenRef) (tenant.Place, error) {
+	policy, at, err := a.functionPlace(w, namespace)
 	if err != nil {
 		return tenant.Place{}, err
 	}
 	return policy.Golden(at, ref)
+}
+
+// refuseInline refuses an inline volume that the tenant's pods may not have.
+func (a *app) refuseInline(w where, namespace string) error {
+	policy, at, err := a.functionPlace(w, namespace)
+	if err != nil || policy.Inline(at) {
+		return err
+	}
+	return fmt.Errorf("tenant %s may not have inline volumes: use --pvc NAME, or set `inline: true` in its row of the policy file: %w", at.Tenant(), volume.ErrDenied)
 }

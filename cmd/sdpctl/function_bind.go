@@ -97,6 +97,11 @@ func (a *app) binding(ctx context.Context, f *bindFlags, namespace string) (b fu
 	if err := b.Check(); err != nil || f.digest != "" {
 		return b, volume.DefaultSize, err
 	}
+	if f.claim == "" {
+		if err := a.refuseInline(f.where, namespace); err != nil {
+			return b, 0, err
+		}
+	}
 	owner, err := a.owner(f.where, namespace, ref)
 	if err != nil {
 		return b, 0, err

@@ -48,6 +48,17 @@ func (s *shop) Claim(_ context.Context, c function.Claim) error {
 	return nil
 }
 
+// newCounter is a desk whose policy lets globex have inline volumes.
+func newCounter(t *testing.T) *desk {
+	t.Helper()
+	d := newDesk(t)
+	text := strings.Replace(policy, "namespaces: [globex]", "namespaces: [globex], inline: true", 1)
+	if err := os.WriteFile(d.policy, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
 func (d *desk) manifest(text string) string {
 	d.t.Helper()
 	path := filepath.Join(d.t.TempDir(), "function.yaml")
@@ -58,7 +69,7 @@ func (d *desk) manifest(text string) string {
 }
 
 func TestFunctionBindAndShowAFile(t *testing.T) {
-	d := newDesk(t)
+	d := newCounter(t)
 	d.must("golden", "import", "--tenant", "acme", "resnet50:v1", d.model)
 	path := d.manifest(functionText)
 	bind := []string{"function", "bind", "--golden", "acme/resnet50:v1", "--path", "/data/model", "-f", path}
@@ -87,7 +98,7 @@ func TestFunctionBindAndShowAFile(t *testing.T) {
 }
 
 func TestFunctionBindWithAClaim(t *testing.T) {
-	d := newDesk(t)
+	d := newCounter(t)
 	d.must("golden", "import", "--tenant", "acme", "resnet50:v1", d.model)
 	out := d.must("function", "bind", "--golden", "acme/resnet50:v1", "--path", "/m", "--pvc", "model", "--class", "sdp-resnet50", "-f", d.manifest(functionText))
 	for _, part := range []string{"kind: PersistentVolumeClaim", "storageClassName: sdp-resnet50", "claimName: model", "readOnly: true", "- ReadOnlyMany"} {
@@ -98,7 +109,7 @@ func TestFunctionBindWithAClaim(t *testing.T) {
 }
 
 func TestFunctionBindLive(t *testing.T) {
-	d := newDesk(t)
+	d := newCounter(t)
 	d.must("golden", "import", "--tenant", "acme", "resnet50:v1", d.model)
 	s := &shop{text: functionText}
 	d.functions = func(kubernetes.Where, string) (functions, error) { return s, nil }
@@ -112,7 +123,7 @@ func TestFunctionBindLive(t *testing.T) {
 }
 
 func TestFunctionBindFragment(t *testing.T) {
-	d := newDesk(t)
+	d := newCounter(t)
 	out := d.must("function", "bind", "--golden", "acme/resnet50:v1", "--digest", "sha256:aa", "--path", "/m", "--print-fragment")
 	for _, part := range []string{"annotations:", "volumes:", "volumeMounts:", "sha256:aa"} {
 		if !strings.Contains(out, part) {
@@ -122,7 +133,7 @@ func TestFunctionBindFragment(t *testing.T) {
 }
 
 func TestFunctionBindRefuses(t *testing.T) {
-	d := newDesk(t)
+	d := newCounter(t)
 	d.must("golden", "import", "--tenant", "acme", "resnet50:v1", d.model)
 	stranger := d.manifest(strings.Replace(functionText, "namespace: globex", "namespace: stranger", 1))
 	homeless := d.manifest(strings.Replace(functionText, ", namespace: globex", "", 1))
@@ -132,15 +143,16 @@ func TestFunctionBindRefuses(t *testing.T) {
 		code int
 		says string
 	}{
-		"no golden":             {[]string{"--path", "/m", "-f", path}, exitUsage, "--golden and --path"},
-		"no function":           {[]string{"--golden", "acme/resnet50:v1", "--path", "/m"}, exitUsage, "KIND NAME"},
-		"an unknown golden":     {[]string{"--golden", "acme/resnet50:v9", "--path", "/m", "-f", path}, exitNotFound, "sdpctl golden import"},
-		"one that is not ours":  {[]string{"--golden", "initech/resnet50:v1", "--path", "/m", "-f", path}, exitDenied, "does not grant"},
-		"a foreign namespace":   {[]string{"--golden", "acme/resnet50:v1", "--path", "/m", "-f", stranger}, exitDenied, "belongs to no tenant"},
-		"no namespace":          {[]string{"--golden", "acme/resnet50:v1", "--path", "/m", "-f", homeless}, exitUsage, "--tenant"},
-		"a class without claim": {[]string{"--golden", "acme/resnet50:v1", "--path", "/m", "--class", "c", "-f", path}, exitUsage, "--pvc"},
-		"in place of nothing":   {[]string{"--golden", "acme/resnet50:v1", "--path", "/m", "--in-place", "-f", "-"}, exitUsage, "-f FILE"},
-		"an absent file":        {[]string{"--golden", "acme/resnet50:v1", "--path", "/m", "-f", path + ".no"}, exitNotFound, "read the manifest"},
+		"no golden":                      {[]string{"--path", "/m", "-f", path}, exitUsage, "--golden and --path"},
+		"no function":                    {[]string{"--golden", "acme/resnet50:v1", "--path", "/m"}, exitUsage, "KIND NAME"},
+		"an unknown golden":              {[]string{"--golden", "acme/resnet50:v9", "--path", "/m", "-f", path}, exitNotFound, "sdpctl golden import"},
+		"one that is not ours":           {[]string{"--golden", "initech/resnet50:v1", "--path", "/m", "-f", path}, exitDenied, "grant it in the policy file"},
+		"a foreign namespace":            {[]string{"--golden", "acme/resnet50:v1", "--path", "/m", "-f", stranger}, exitDenied, "belongs to no tenant"},
+		"no namespace":                   {[]string{"--golden", "acme/resnet50:v1", "--path", "/m", "-f", homeless}, exitUsage, "--tenant"},
+		"a class without claim":          {[]string{"--golden", "acme/resnet50:v1", "--path", "/m", "--class", "c", "-f", path}, exitUsage, "--pvc"},
+		"in place of nothing":            {[]string{"--golden", "acme/resnet50:v1", "--path", "/m", "--in-place", "-f", "-"}, exitUsage, "-f FILE"},
+		"inline where it is not allowed": {[]string{"--golden", "resnet50:v1", "--path", "/m", "--tenant", "acme", "-f", path}, exitDenied, "use --pvc"},
+		"an absent file":                 {[]string{"--golden", "acme/resnet50:v1", "--path", "/m", "-f", path + ".no"}, exitNotFound, "read the manifest"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -152,7 +164,7 @@ func TestFunctionBindRefuses(t *testing.T) {
 }
 
 func TestFunctionShowTellsOfAClusterThatIsAway(t *testing.T) {
-	d := newDesk(t)
+	d := newCounter(t)
 	d.functions = func(kubernetes.Where, string) (functions, error) { return nil, volume.ErrUnavailable }
 	if _, _, code := d.run("function", "show", "deployment", "classify"); code != exitUnavailable {
 		t.Errorf("code %d", code)

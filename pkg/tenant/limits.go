@@ -33,11 +33,11 @@ type Usage struct {
 func (l Limits) Admit(size int64, before, after Usage) error {
 	switch {
 	case l.Largest > 0 && size > int64(l.Largest):
-		return fmt.Errorf("a volume of %d bytes is over the tenant's limit for one volume, %d bytes: %w", size, l.Largest, volume.ErrNoSpace)
+		return fmt.Errorf("a volume of %d bytes is over the tenant's limit for one volume, %d bytes: ask for less, or raise «largest» in the policy file: %w", size, l.Largest, volume.ErrNoSpace)
 	case l.Volumes > 0 && after.Volumes > l.Volumes && after.Volumes > before.Volumes:
-		return fmt.Errorf("the tenant has %d of %d volumes: %w", before.Volumes, l.Volumes, volume.ErrNoSpace)
+		return fmt.Errorf("the tenant has %d of %d volumes: delete one, or raise «volumes» in the policy file: %w", before.Volumes, l.Volumes, volume.ErrNoSpace)
 	case l.Bytes > 0 && after.Bytes > int64(l.Bytes) && after.Bytes > before.Bytes:
-		return fmt.Errorf("the tenant has %d of %d bytes, %d more are asked for: %w", before.Bytes, l.Bytes, after.Bytes-before.Bytes, volume.ErrNoSpace)
+		return fmt.Errorf("the tenant has %d of %d bytes, %d more are asked for: delete volumes, or raise «bytes» in the policy file: %w", before.Bytes, l.Bytes, after.Bytes-before.Bytes, volume.ErrNoSpace)
 	}
 	return nil
 }

@@ -76,7 +76,7 @@ func (p *Policy) Golden(at Place, ref volume.GoldenRef) (Place, error) {
 		return at, nil
 	}
 	if !p.grants(at.tenant, ref) || !p.knows(ref.Tenant) {
-		return Place{}, fmt.Errorf("tenant %s may not use golden %s: the policy does not grant it: %w", at.tenant, ref, volume.ErrDenied)
+		return Place{}, fmt.Errorf("tenant %s may not use golden %s: grant it in the policy file, under «goldens» of that tenant: %w", at.tenant, ref, volume.ErrDenied)
 	}
 	return Place{cluster: at.cluster, tenant: ref.Tenant}, nil
 }
@@ -85,10 +85,10 @@ func (p *Policy) Golden(at Place, ref volume.GoldenRef) (Place, error) {
 // wants to copy: only its own, in the same cluster. It wraps ErrDenied.
 func (p *Policy) Source(at Place, id volume.ID) (Place, error) {
 	if id.Tenant != at.tenant {
-		return Place{}, fmt.Errorf("tenant %s may not use %s: it is another tenant's: %w", at.tenant, id, volume.ErrDenied)
+		return Place{}, fmt.Errorf("tenant %s may not use %s, which is another tenant's: name a source of the claim's own tenant: %w", at.tenant, id, volume.ErrDenied)
 	}
 	if id.Cluster != at.cluster.ID {
-		return Place{}, fmt.Errorf("%s is in cluster %s, the new volume in %s: %w", id, id.Cluster, at.cluster.ID, volume.ErrInvalid)
+		return Place{}, fmt.Errorf("%s is in cluster %s, the new volume in %s: use a class of the source's cluster: %w", id, id.Cluster, at.cluster.ID, volume.ErrInvalid)
 	}
 	return at, nil
 }
@@ -104,7 +104,7 @@ func (p *Policy) CheckPod(id volume.ID, namespace string) error {
 		return err
 	}
 	if t != id.Tenant {
-		return fmt.Errorf("a pod of namespace %s (tenant %s) may not use a volume of tenant %s: %w", namespace, t, id.Tenant, volume.ErrDenied)
+		return fmt.Errorf("a pod of namespace %s (tenant %s) may not use a volume of tenant %s: make a claim in a namespace of the pod's own tenant: %w", namespace, t, id.Tenant, volume.ErrDenied)
 	}
 	return nil
 }
@@ -208,7 +208,7 @@ func (p *Policy) cluster(id string) (*Cluster, error) {
 // says: nothing but a DNS label gets as far as a comparison.
 func (p *Policy) tenantOf(namespace string) (string, error) {
 	if !volume.IsName(namespace, maxNamespace) {
-		return "", fmt.Errorf("%.64q is no name of a namespace, it belongs to no tenant: %w", namespace, volume.ErrDenied)
+		return "", fmt.Errorf("%.64q is no name of a namespace, so it belongs to no tenant: use a DNS label: %w", namespace, volume.ErrDenied)
 	}
 	if t := p.match(namespace); t != "" {
 		return t, nil

@@ -115,7 +115,7 @@ func (g Golden) Usable() error {
 	case GoldenReady:
 		return nil
 	case GoldenCreating:
-		return fmt.Errorf("golden %s is not sealed: its import has to end first: %w", g.Ref, ErrNotFound)
+		return fmt.Errorf("golden %s is not sealed: wait for its import to end, or run `sdpctl golden import` again if it was interrupted: %w", g.Ref, ErrNotFound)
 	}
 	return fmt.Errorf("golden %s is %s: use another version: %w", g.Ref, g.State, ErrNotFound)
 }
