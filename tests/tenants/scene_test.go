@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -54,19 +55,37 @@ func newScene(t *testing.T) *scene {
 	t.Helper()
 	t.Parallel()
 	real := realceph.New(t)
+	return newSceneIn(t, real, real.Cluster("test", real.Pool()))
+}
+
+// newSceneIn is newScene in a cluster of the policy file.
+func newSceneIn(t *testing.T, real *realceph.Ceph, row string) *scene {
+	t.Helper()
 	mark := strings.ToLower(rand.Text()[:8])
-	s := &scene{t: t, ceph: real, a: "a-" + mark, b: "a-" + mark + "-b", public: "p-" + mark}
-	s.row = real.Cluster("test", real.Pool())
+	s := &scene{t: t, ceph: real, a: "a-" + mark, b: "a-" + mark + "-b", public: "p-" + mark, row: row}
 	s.cluster = ceph.NewCluster(ceph.Options{})
 	t.Cleanup(s.cluster.Close)
 	t.Cleanup(s.removeUsers)
 	s.library = golden.NewLibrary(s.cluster, golden.Options{})
 	s.under(s.public + "/" + granted)
 	for _, name := range []string{s.a, s.b, s.public} {
-		_, err := s.registrar().Create(t.Context(), s.place(name))
-		must(t, err)
+		s.patiently(func() error { _, err := s.registrar().Create(t.Context(), s.place(name)); return err })
 	}
 	return s
+}
+
+// patiently does something again while Ceph is busy: its one manager serves
+// all tests.
+func (s *scene) patiently(do func() error) {
+	s.t.Helper()
+	eventually(s.t, "Ceph answers", func() bool {
+		err := do()
+		if errors.Is(err, volume.ErrUnavailable) || errors.Is(err, volume.ErrPending) {
+			return false
+		}
+		must(s.t, err)
+		return true
+	})
 }
 
 // second is another process's connection.
