@@ -25,7 +25,7 @@ TAG ?= dev
 
 .PHONY: help
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' Makefile
 
 .PHONY: build
 build: ## Build the programs into bin/
@@ -80,11 +80,20 @@ $(lint):
 
 .PHONY: fmt
 fmt: ## Format the sources
-	gofmt -w cmd hack pkg tests
+	gofmt -w cmd deploy hack pkg tests
 
 .PHONY: image
 image: ## Build the container image with docker or buildah; BASE=, IMAGE=, TAG=
 	@hack/image "$(IMAGE):$(TAG)" "$(BASE)"
+
+.PHONY: verify-manifests
+verify-manifests: build ## Render deploy/, hold it to the API's types and to the flags, and the chart to the base
+	@unformatted=$$(gofmt -l deploy) && [[ -z $$unformatted ]] || { echo "not formatted (make fmt):" $$unformatted; exit 1; }
+	cd deploy/verify && go vet ./... && SDP_CSI=$(CURDIR)/bin/sdp-csi go test -count 1 ./...
+
+.PHONY: chart
+chart: ## Write the Helm chart's templates of deploy/kubernetes
+	cd deploy/verify && go run ./chart ..
 
 .PHONY: clean
 clean: ## Remove what was built, and the Ceph of hack/ceph up

@@ -7,6 +7,7 @@ import (
 	"go/parser"
 	"go/token"
 	"io/fs"
+	"os"
 	"path"
 	"path/filepath"
 	"strings"
@@ -63,10 +64,17 @@ func Read(root string) (Tree, error) {
 	return tree, nil
 }
 
-// enter leaves out what the go command leaves out, and what is built.
+// enter leaves out what the go command leaves out, modules of their own among
+// them, and what is built.
 func enter(root, dir string) error {
+	if dir == root {
+		return nil
+	}
+	if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
+		return fs.SkipDir
+	}
 	base := filepath.Base(dir)
-	if dir != root && (base == "testdata" || base == "bin" || base == "vendor" || strings.HasPrefix(base, ".") || strings.HasPrefix(base, "_")) {
+	if base == "testdata" || base == "bin" || base == "vendor" || strings.HasPrefix(base, ".") || strings.HasPrefix(base, "_") {
 		return fs.SkipDir
 	}
 	return nil
