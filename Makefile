@@ -11,11 +11,12 @@ export PATH := $(PATH):/usr/local/go/bin
 lint_version := v2.15.0
 lint := .cache/bin/golangci-lint-$(lint_version)
 
-# make demo KEEP=1 SIZE=200000000 DIR=/big/disk/demo
+# make demo BACKEND=cephfs KEEP=1 SIZE=200000000 DIR=/big/disk/demo
+BACKEND ?=
 KEEP ?=
 SIZE ?=
 DIR ?=
-demo_flags = $(if $(KEEP),-keep) $(if $(SIZE),-size=$(SIZE)) $(if $(DIR),-dir=$(DIR))
+demo_flags = $(if $(BACKEND),-backend=$(BACKEND)) $(if $(KEEP),-keep) $(if $(SIZE),-size=$(SIZE)) $(if $(DIR),-dir=$(DIR))
 
 # make image BASE=debian:13-slim IMAGE=registry.example/sdp-csi TAG=v1
 # make image BASE=localhost/sdp-base:12   (no registry in reach)
@@ -33,7 +34,7 @@ build: ## Build the programs into bin/
 	hack/go build -o bin/ ./cmd/...
 
 .PHONY: demo
-demo: ## Show the main job on a real Ceph; KEEP=1 leaves it running, SIZE= bytes of the model
+demo: ## Show the main job on a real Ceph; BACKEND=cephfs, KEEP=1 leaves it running, SIZE= bytes of the model
 	@hack/packages demo
 	hack/go build -o bin/ ./cmd/... ./hack/demo
 	bin/demo -repo=. $(demo_flags)
@@ -68,6 +69,11 @@ bench-clone: build ## Measure cloning and import against raw librbd; writes benc
 bench-node: build ## Measure sharing a golden on one node; writes bench/out/node.json
 	@hack/packages test
 	$(bench) ./tests/bench/node
+
+.PHONY: bench-cephfs
+bench-cephfs: build ## Measure goldens in CephFS beside RBD; writes bench/out/cephfs.json
+	@hack/packages test
+	$(bench) ./tests/bench/cephfs
 
 .PHONY: lint
 lint: $(lint) ## Run the linters (golangci-lint, installed into .cache/bin)

@@ -35,7 +35,7 @@ func (d *demo) play(ctx context.Context) error {
 		{"start a one-node Ceph", d.startCeph},
 		{"create the tenants acme and globex", d.createTenants},
 		{"make the model " + bytes(d.size), d.makeModel},
-		{"import it as golden acme/" + golden, d.importGolden},
+		{"import it as golden acme/" + golden + " of backend " + d.backend, d.importGolden},
 		{"start the driver, controller and node", d.startDriver},
 	} {
 		if err := d.step(ctx, act.name, act.do); err != nil {

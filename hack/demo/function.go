@@ -95,7 +95,7 @@ func readOnly() *csi.VolumeCapability {
 
 // create asks for less than the golden has, as people do.
 func (d *demo) create(ctx context.Context, f *function) error {
-	r, err := d.node.volumes.CreateVolume(ctx, creation("acme", f.name))
+	r, err := d.node.volumes.CreateVolume(ctx, d.creation("acme", f.name))
 	if err != nil {
 		return err
 	}
@@ -108,11 +108,11 @@ func (d *demo) create(ctx context.Context, f *function) error {
 }
 
 // creation asks for a volume of acme's golden as a claim of a namespace does.
-func creation(namespace, name string) *csi.CreateVolumeRequest {
+func (d *demo) creation(namespace, name string) *csi.CreateVolumeRequest {
 	return &csi.CreateVolumeRequest{
 		Name: "demo-" + name, VolumeCapabilities: []*csi.VolumeCapability{readOnly()},
 		CapacityRange: &csi.CapacityRange{RequiredBytes: 1 << 20},
-		Parameters:    map[string]string{"golden": "acme/" + golden, "prefetch": "all", "csi.storage.k8s.io/pvc/namespace": namespace},
+		Parameters:    map[string]string{"golden": "acme/" + golden, "backend": d.backend, "prefetch": "all", "csi.storage.k8s.io/pvc/namespace": namespace},
 	}
 }
 

@@ -42,19 +42,27 @@ func (d *demo) explain() error {
 	fmt.Printf(`
 Everything is left running. To look around:
   ceph -c %[1]s/ceph.conf -s
-  rbd -c %[1]s/ceph.conf ls rbd/acme
+  %[5]s
   %[2]s --config %[3]s golden list --tenant acme
   %[2]s --config %[3]s volume list --tenant acme
   %[2]s node status --state-dir %[4]s/state
   findmnt | grep %[4]s
   less %[4]s/controller.log %[4]s/node.log
 The functions see their model at:
-`, d.ceph, d.bin("sdpctl"), d.policy, d.dir)
+`, d.ceph, d.bin("sdpctl"), d.policy, d.dir, d.inside())
 	for _, f := range d.functions {
 		fmt.Println("  " + f.target)
 	}
 	fmt.Printf("To end it:\n  %s -repo=%s -end -dir=%s\n", d.bin("demo"), d.repo, d.dir)
 	return nil
+}
+
+// inside is a command that shows what the tenant has in Ceph.
+func (d *demo) inside() string {
+	if d.backend == cephfs {
+		return fmt.Sprintf("ceph -c %s/ceph.conf fs subvolume ls %s acme", d.ceph, fileSystem)
+	}
+	return fmt.Sprintf("rbd -c %s/ceph.conf ls %s/acme", d.ceph, pool)
 }
 
 // endKept takes down what -keep left, in the order of an undo.

@@ -16,9 +16,17 @@ type settings struct {
 	repo string // the checkout, where bin/ and hack/ are
 	dir  string // everything the demo makes
 	size int64  // bytes of the model
-	keep bool
-	end  bool // take down what -keep left
+	// backend is where the golden and the volumes are: rbd or cephfs.
+	backend string
+	keep    bool
+	end     bool // take down what -keep left
 }
+
+// The backends.
+const (
+	rbd    = "rbd"
+	cephfs = "cephfs"
+)
 
 const (
 	smallest = 10_000_000 // bytes of a model that has all its layers
@@ -30,6 +38,7 @@ func main() {
 	flag.StringVar(&s.repo, "repo", ".", "the checkout")
 	flag.StringVar(&s.dir, "dir", "", "where to work: a new or an empty directory, with six times the model's size free (default: one in /var/tmp)")
 	flag.Int64Var(&s.size, "size", 1_500_000_000, "bytes of the model")
+	flag.StringVar(&s.backend, "backend", rbd, "where the golden and the volumes are: rbd, or cephfs")
 	flag.BoolVar(&s.keep, "keep", false, "leave everything running at the end")
 	flag.BoolVar(&s.end, "end", false, "take down what -keep left in -dir")
 	flag.Parse()
@@ -57,6 +66,9 @@ func run(ctx context.Context, s settings) (err error) {
 	}
 	if s.size < smallest {
 		return fmt.Errorf("a model of %d bytes is none: choose a SIZE of at least %d", s.size, smallest)
+	}
+	if s.backend != rbd && s.backend != cephfs {
+		return fmt.Errorf("there is no backend %.32q: choose BACKEND=%s or BACKEND=%s", s.backend, rbd, cephfs)
 	}
 	if err := s.makeDir(); err != nil {
 		return err

@@ -43,7 +43,7 @@ func (f *function) until(s float64) time.Duration { return f.ready + fraction(s)
 
 func fraction(seconds float64) time.Duration { return time.Duration(seconds * float64(time.Second)) }
 
-// stored returns the bytes that the pool's objects hold.
+// stored returns the bytes that the objects of images and of files hold.
 func (d *demo) stored(ctx context.Context) (int64, error) {
 	out, err := d.cephCommand(ctx, "df", "--format", "json")
 	if err != nil {
@@ -60,10 +60,11 @@ func (d *demo) stored(ctx context.Context) (int64, error) {
 	if err := json.Unmarshal(out, &df); err != nil {
 		return 0, fmt.Errorf("read what Ceph stores: %w", err)
 	}
+	sum := int64(0)
 	for _, p := range df.Pools {
-		if p.Name == pool {
-			return p.Stats.Stored, nil
+		if p.Name == pool || p.Name == dataPool {
+			sum += p.Stats.Stored
 		}
 	}
-	return 0, fmt.Errorf("pool %s is not there", pool)
+	return sum, nil
 }

@@ -14,8 +14,13 @@ import (
 // python is the distribution's, whose h5py and numpy the demo installs.
 const python = "/usr/bin/python3"
 
-// pool is where the demo's tenants live.
-const pool = "rbd"
+// pool and fileSystem are where the demo's tenants live. The data of files are
+// in dataPool.
+const (
+	pool       = "rbd"
+	fileSystem = "cephfs"
+	dataPool   = "cephfs.data"
+)
 
 func (d *demo) startCeph(ctx context.Context) error {
 	d.ceph = filepath.Join(d.dir, "ceph")
@@ -68,6 +73,7 @@ const policyText = `clusters:
   - id: demo
     monitors: ["%s"]
     pool: %s
+    fileSystem: %s
     user: admin
     keyFile: %s
 tenants:
@@ -91,7 +97,7 @@ func (d *demo) writePolicy(ctx context.Context) error {
 		return err
 	}
 	d.policy = filepath.Join(d.dir, "policy.yaml")
-	return os.WriteFile(d.policy, fmt.Appendf(nil, policyText, monitor, pool, keyFile), 0o600)
+	return os.WriteFile(d.policy, fmt.Appendf(nil, policyText, monitor, pool, fileSystem, keyFile), 0o600)
 }
 
 // monitor returns the IP:PORT of the monitor's messenger v2.
@@ -136,5 +142,5 @@ func (d *demo) makeModel(ctx context.Context) error {
 }
 
 func (d *demo) importGolden(ctx context.Context) error {
-	return d.command(ctx, d.bin("sdpctl"), d.sdpctl("golden", "import", "--tenant", "acme", golden, d.model)...)
+	return d.command(ctx, d.bin("sdpctl"), d.sdpctl("golden", "import", "--backend", d.backend, "--tenant", "acme", golden, d.model)...)
 }

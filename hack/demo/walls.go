@@ -63,7 +63,7 @@ func (d *demo) tryWrite(f *function) error {
 }
 
 func (d *demo) tryClone(ctx context.Context) error {
-	_, err := d.node.volumes.CreateVolume(ctx, creation("globex", "intruder"))
+	_, err := d.node.volumes.CreateVolume(ctx, d.creation("globex", "intruder"))
 	return denied(err)
 }
 
