@@ -35,6 +35,8 @@ func TestStartRefuses(t *testing.T) {
 		"argument":          {[]string{"serve"}, exitUsage, `"serve"`},
 		"unknown flag":      {[]string{"--modus=all"}, exitUsage, "--modus"},
 		"mode":              {[]string{"--mode=both"}, exitUsage, "controller, node, all, tenants or mounter"},
+		"client of CephFS":  {[]string{"--cephfs-mounter=nfs"}, exitUsage, "auto, kernel or fuse"},
+		"create wait":       {[]string{"--create-wait=0s"}, exitUsage, "--create-wait"},
 		"mapper":            {[]string{"--mapper=iscsi"}, exitUsage, "auto, krbd, nbd or fuse"},
 		"endpoint":          {[]string{"--endpoint=/csi.sock"}, exitUsage, "unix:///"},
 		"long endpoint":     {[]string{"--endpoint=unix:///" + strings.Repeat("s", 107)}, exitUsage, "--endpoint"},
@@ -103,16 +105,16 @@ func TestChoose(t *testing.T) {
 		krbd, nbd, fuse error
 		want            string // empty: refused
 	}{
-		"all, auto":          {flag: mapperAuto, want: mapperKRBD},
-		"no krbd, auto":      {flag: mapperAuto, krbd: none, want: mapperNBD},
-		"only fuse, auto":    {flag: mapperAuto, krbd: none, nbd: none, want: mapperFUSE},
-		"none, auto":         {flag: mapperAuto, krbd: none, nbd: none, fuse: none},
+		"all, auto":          {flag: auto, want: mapperKRBD},
+		"no krbd, auto":      {flag: auto, krbd: none, want: mapperNBD},
+		"only fuse, auto":    {flag: auto, krbd: none, nbd: none, want: mapperFUSE},
+		"none, auto":         {flag: auto, krbd: none, nbd: none, fuse: none},
 		"all, fuse":          {flag: mapperFUSE, want: mapperFUSE},
 		"all but nbd, nbd":   {flag: mapperNBD, nbd: none},
 		"all but krbd, krbd": {flag: mapperKRBD, krbd: none},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got, err := choose(t.Context(), tc.flag, []named{
+			got, err := choose(t.Context(), "mapper", tc.flag, []named[mapper]{
 				{mapperKRBD, fakeMapper{err: tc.krbd}}, {mapperNBD, fakeMapper{err: tc.nbd}}, {mapperFUSE, fakeMapper{err: tc.fuse}},
 			})
 			if got.name != tc.want || (tc.want == "" && !errors.Is(err, volume.ErrUnsupported)) {

@@ -29,6 +29,7 @@ type options struct {
 	mode, endpoint, config   string
 	nodeID, mapper, stateDir string
 	mounterSocket            string
+	cephfsMounter            string
 	maxVolumes               int64
 	goldenLinger             time.Duration
 	retireGrace, createWait  time.Duration
@@ -48,8 +49,10 @@ func (o *options) check() error {
 	switch {
 	case !slices.Contains([]string{modeController, modeNode, modeAll, modeTenants, modeMounter}, o.mode):
 		return fmt.Errorf("--mode cannot be %.32q: use controller, node, all, tenants or mounter: %w", o.mode, errUsage)
-	case !slices.Contains([]string{mapperAuto, mapperKRBD, mapperNBD, mapperFUSE}, o.mapper):
+	case !slices.Contains([]string{auto, mapperKRBD, mapperNBD, mapperFUSE}, o.mapper):
 		return fmt.Errorf("--mapper cannot be %.32q: use auto, krbd, nbd or fuse: %w", o.mapper, errUsage)
+	case !slices.Contains([]string{auto, clientKernel, clientFUSE}, o.cephfsMounter):
+		return fmt.Errorf("--cephfs-mounter cannot be %.32q: use auto, kernel or fuse: %w", o.cephfsMounter, errUsage)
 	case !strings.HasPrefix(o.endpoint, "unix:///"):
 		return fmt.Errorf("--endpoint cannot be %.128q: use unix:///absolute/path: %w", o.endpoint, errUsage)
 	case len(o.endpoint) > len("unix://")+maxSocket:

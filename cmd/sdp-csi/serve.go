@@ -7,13 +7,11 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
-	"k8s.io/klog/v2"
 
 	"github.com/sdp-csi/sdp-csi/pkg/ceph"
 	"github.com/sdp-csi/sdp-csi/pkg/cephfs"
 	"github.com/sdp-csi/sdp-csi/pkg/driver"
 	"github.com/sdp-csi/sdp-csi/pkg/golden"
-	"github.com/sdp-csi/sdp-csi/pkg/mount"
 	"github.com/sdp-csi/sdp-csi/pkg/rbd"
 	"github.com/sdp-csi/sdp-csi/pkg/tenant"
 	"github.com/sdp-csi/sdp-csi/pkg/volume"
@@ -111,40 +109,4 @@ func checkController(p *tenant.Policy, defaultTenant string) error {
 		return fmt.Errorf("--default-tenant: %w", err)
 	}
 	return nil
-}
-
-// addNode adds the node's service. What a killed driver left half made goes
-// before the first request can meet it.
-func (p *process) addNode(ctx context.Context, reader *ceph.Reader) error {
-	m, err := choose(ctx, p.mapper, mappers(p.stateDir, p.starter()))
-	if err != nil {
-		return err
-	}
-	klog.FromContext(ctx).Info("mapping images", "mapper", m.name, "node", p.nodeID)
-	tidy(ctx, mappers(p.stateDir, p.starter()))
-	host := mount.NewHost()
-	stager := p.stager(reader, m, host)
-	p.beside = append(p.beside, stager.Run)
-	p.server.Node = driver.NewNode(driver.NodeOptions{
-		ID: p.nodeID, MaxVolumes: p.maxVolumes, RequirePodInfo: p.requirePodInfo, Policy: p.source.Policy,
-		Stager: stager, Mounter: host,
-	})
-	return nil
-}
-
-// stager goes on with what was mapped under another --mapper.
-func (p *process) stager(reader *ceph.Reader, m named, host *mount.Host) *rbd.Stager {
-	var others []rbd.Mapper
-	for _, other := range mappers(p.stateDir, p.starter()) {
-		if other.name != m.name {
-			others = append(others, other)
-		}
-	}
-	read := newPrefetchCounter(p.registry)
-	stager := rbd.NewStager(reader, rbd.Kinds(m, others...), host, p.server.Metrics).Share(rbd.Sharing{
-		StateDir: p.stateDir, Node: p.nodeID, Linger: p.goldenLinger, PrefetchLimit: p.prefetchLimit,
-		Observe: func(tenant string, bytes int64) { read.WithLabelValues(tenant).Add(float64(bytes)) },
-	})
-	p.registry.MustRegister(newGoldens(stager))
-	return stager
 }

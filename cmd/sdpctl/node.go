@@ -4,14 +4,19 @@ import (
 	"context"
 	"path/filepath"
 	"strconv"
+	"strings"
 
 	"github.com/spf13/cobra"
 
+	"github.com/sdp-csi/sdp-csi/pkg/cephfs"
+	cephfuse "github.com/sdp-csi/sdp-csi/pkg/cephfs/fuse"
 	"github.com/sdp-csi/sdp-csi/pkg/mount"
 	"github.com/sdp-csi/sdp-csi/pkg/rbd"
 	"github.com/sdp-csi/sdp-csi/pkg/rbd/fuse"
 	"github.com/sdp-csi/sdp-csi/pkg/rbd/krbd"
 	"github.com/sdp-csi/sdp-csi/pkg/rbd/nbd"
+	"github.com/sdp-csi/sdp-csi/pkg/sharing"
+	"github.com/sdp-csi/sdp-csi/pkg/volume"
 )
 
 // survey tells which goldens a node has mapped. Tests put a fake here.
@@ -48,7 +53,7 @@ type sharedAnswer struct {
 	Golden   string   `json:"golden"` // tenant/image
 	Pool     string   `json:"pool"`
 	ImageID  string   `json:"imageID"`
-	Device   string   `json:"device"`
+	Device   string   `json:"device"` // cephfs where it is a mount of that
 	Path     string   `json:"path"`
 	Sharers  []string `json:"sharers"` // IDs of volumes
 	Cached   int64    `json:"cached"`  // bytes; -1 where the kernel does not tell
@@ -75,22 +80,48 @@ func sharedTable(all []sharedAnswer) table {
 // surveyNode asks this node's kernel.
 func surveyNode(ctx context.Context, stateDir string) ([]sharedAnswer, error) {
 	host := mount.NewHost()
-	mappers := rbd.Kinds(krbd.New("/sys", "/dev"), nbd.New(nbd.Options{}), fuse.New(fuse.Options{StateDir: stateDir}))
-	all, err := rbd.NewStager(nil, mappers, host, nil).Share(rbd.Sharing{StateDir: stateDir}).Shared(ctx)
+	images, err := surveyImages(ctx, host, stateDir)
 	if err != nil {
 		return nil, err
 	}
+	files, err := surveyFiles(ctx, host, stateDir)
+	return append(images, files...), err
+}
+
+func surveyImages(ctx context.Context, host *mount.Host, stateDir string) ([]sharedAnswer, error) {
+	mappers := rbd.Kinds(krbd.New("/sys", "/dev"), nbd.New(nbd.Options{}), fuse.New(fuse.Options{StateDir: stateDir}))
+	all, err := rbd.NewStager(nil, mappers, host, nil).Share(rbd.Sharing{StateDir: stateDir}).Shared(ctx)
 	answers := []sharedAnswer{}
 	for _, g := range all {
-		answer := sharedAnswer{
+		answers = append(answers, sharedAnswer{
 			Golden: filepath.Join(g.Namespace, g.Image), Pool: g.Pool, ImageID: g.ImageID, Device: g.Device.Path, Path: g.Path,
-			Sharers: g.Sharers, Lingers: len(g.Sharers) == 0, ReadOnly: g.ReadOnly,
-		}
-		// An older kernel does not tell, and a dead mapping cannot be walked.
-		if answer.Cached, err = host.Cached(ctx, g.Path); err != nil {
-			answer.Cached = -1
-		}
-		answers = append(answers, answer)
+			Sharers: g.Sharers, Lingers: len(g.Sharers) == 0, ReadOnly: g.ReadOnly, Cached: cached(ctx, host, g.Path),
+		})
 	}
-	return answers, nil
+	return answers, err
+}
+
+// surveyFiles tells of goldens in CephFS, which are mounts and no devices.
+func surveyFiles(ctx context.Context, host *mount.Host, stateDir string) (answers []sharedAnswer, err error) {
+	m := cephfuse.New(cephfuse.Options{Host: host, StateDir: stateDir})
+	all, err := cephfs.NewStager(nil, m, host, nil).Share(sharing.Options{StateDir: stateDir}).Shared(ctx)
+	for _, g := range all {
+		// <tenant>.<subvolume> is the last part; a tenant's name has no dot.
+		name := strings.Replace(filepath.Base(g.Root), ".", "/", 1)
+		answers = append(answers, sharedAnswer{
+			Golden: name, Device: string(volume.CephFS), Path: g.Path, Sharers: g.Sharers, Lingers: len(g.Sharers) == 0,
+			ReadOnly: true, Cached: cached(ctx, host, filepath.Join(g.Path, ".snap", volume.SealedSnapshot)),
+		})
+	}
+	return answers, err
+}
+
+// cached is how much of a directory is in the page cache. An older kernel does
+// not tell, and a dead mount cannot be walked: -1.
+func cached(ctx context.Context, host *mount.Host, dir string) int64 {
+	n, err := host.Cached(ctx, dir)
+	if err != nil {
+		return -1
+	}
+	return n
 }
