@@ -6,10 +6,10 @@ import (
 	"fmt"
 	"io"
 	"path"
+	"slices"
 	"syscall"
 
 	libcephfs "github.com/ceph/go-ceph/cephfs"
-	"golang.org/x/sync/errgroup"
 
 	"github.com/sdp-csi/sdp-csi/pkg/cephfs"
 	"github.com/sdp-csi/sdp-csi/pkg/golden"
@@ -18,11 +18,8 @@ import (
 	"github.com/sdp-csi/sdp-csi/pkg/volume"
 )
 
-// How files are copied.
-const (
-	copiers   = 8
-	copyPiece = 4 << 20
-)
+// copyPiece is how much of a file is written at once.
+const copyPiece = 4 << 20
 
 // tree is a directory of the file system, open with all rights. Nothing in it
 // is followed: a symbolic link could lead anywhere.
@@ -106,6 +103,11 @@ func inTree(doing, name string, err error) error {
 
 // Write implements golden.Directory.
 func (t *tree) Write(e files.Entry, content io.Reader) error {
+	return t.write(e, content, func(*libcephfs.File) error { return nil })
+}
+
+// write lets finish give the file what is not in the entry.
+func (t *tree) write(e files.Entry, content io.Reader, finish func(*libcephfs.File) error) error {
 	file, err := t.mount.Open("/"+e.Path, syscall.O_WRONLY|syscall.O_CREAT|syscall.O_EXCL|syscall.O_NOFOLLOW, 0o600)
 	if err != nil {
 		return inTree("make", e.Path, err)
@@ -114,124 +116,83 @@ func (t *tree) Write(e files.Entry, content io.Reader) error {
 	if err == nil {
 		err = errors.Join(file.Fchown(e.UID, e.GID), file.Fchmod(uint32(e.Perm)), file.Fsync(libcephfs.SyncAll))
 	}
+	if err == nil {
+		err = finish(file)
+	}
 	return inTree("write", e.Path, errors.Join(err, file.Close()))
 }
 
 // writerOnly hides what would let io.CopyBuffer do without its buffer.
 type writerOnly struct{ io.Writer }
 
-// Copy implements cephfs.Subvolumes. Owners, permissions and contents are
-// copied; times are not, and a file with several names becomes several files.
-func (f FileSystem) Copy(ctx context.Context, at tenant.Place, from cephfs.Snapshot, to string, read func(int64)) error {
-	err := f.copy(ctx, at, from, to, read)
-	return about("copy into subvolume", at, to, err)
+// Entries implements golden.Directory.
+func (t *tree) Entries(visit func(files.Entry) error) error {
+	return t.walk("/", "", func(name string, st *libcephfs.CephStatx) error {
+		e := files.Entry{Path: name, Perm: st.Mode & 0o777, UID: st.Uid, GID: st.Gid}
+		switch st.Mode & syscall.S_IFMT {
+		case syscall.S_IFREG:
+			e.Size = int64(st.Size)
+			e = e.With(func() (io.ReadCloser, error) { return t.reader(name) })
+		case syscall.S_IFDIR:
+			e.Kind = files.Directory
+		case syscall.S_IFLNK:
+			target, err := t.mount.Readlink("/" + name)
+			if err != nil {
+				return inTree("read the link", name, err)
+			}
+			e.Kind, e.Target = files.Symlink, target
+		default:
+			return fmt.Errorf("%.256q is no file, directory or link: %w", name, volume.ErrInvalid)
+		}
+		return visit(e)
+	})
 }
 
-func (f FileSystem) copy(ctx context.Context, at tenant.Place, from cephfs.Snapshot, to string, read func(int64)) error {
-	source, err := f.open(ctx, at, cephfs.Root(from.Tenant, from.Subvolume))
+func (t *tree) reader(name string) (io.ReadCloser, error) {
+	file, err := t.mount.Open("/"+name, syscall.O_RDONLY|syscall.O_NOFOLLOW, 0)
 	if err != nil {
-		return err
+		return nil, inTree("open", name, err)
 	}
-	defer func() { _ = source.Close() }()
-	directory, err := f.ImageID(ctx, at, to)
-	if err != nil {
-		return err
-	}
-	target, err := f.open(ctx, at, path.Join(cephfs.Root(at.Tenant(), to), directory))
-	if err != nil {
-		return err
-	}
-	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(copiers)
-	c := copier{ctx: ctx, from: source, to: target, top: path.Join("/.snap", from.Name, from.Directory), read: read, group: group}
-	err = c.entry("")
-	if failed := group.Wait(); failed != nil {
-		err = failed // the reason why the walk was given up
-	}
-	return errors.Join(err, target.Close())
+	return file, nil
 }
 
-// copier copies a tree.
-type copier struct {
-	ctx      context.Context
-	from, to *tree
-	top      string // of what is copied
-	read     func(int64)
-	group    *errgroup.Group
-}
-
-// entry copies one name and, where it is a directory, all below.
-func (c copier) entry(name string) error {
-	if err := context.Cause(c.ctx); err != nil {
-		return err
-	}
-	st, err := c.from.mount.Statx(path.Join(c.top, name), libcephfs.StatxBasicStats, libcephfs.AtSymlinkNofollow)
+// walk calls visit for a name below top and, where it is a directory, for all
+// below that, each directory before its entries and those in byte order.
+func (t *tree) walk(top, name string, visit func(name string, st *libcephfs.CephStatx) error) error {
+	st, err := t.mount.Statx(path.Join(top, name), libcephfs.StatxBasicStats, libcephfs.AtSymlinkNofollow)
 	if err != nil {
 		return inTree("look at", name, err)
 	}
-	e := files.Entry{Path: name, Perm: st.Mode & 0o7777, UID: st.Uid, GID: st.Gid, Size: int64(st.Size)}
-	switch st.Mode & syscall.S_IFMT {
-	case syscall.S_IFREG:
-		c.group.Go(func() error { return c.file(e) })
-		return nil
-	case syscall.S_IFLNK:
-		e.Kind = files.Symlink
-		if e.Target, err = c.from.mount.Readlink(path.Join(c.top, name)); err != nil {
-			return inTree("read the link", name, err)
-		}
-		return c.to.Make(e)
-	case syscall.S_IFDIR:
-		e.Kind = files.Directory
-		return c.directory(e)
+	if err := visit(name, st); err != nil || st.Mode&syscall.S_IFMT != syscall.S_IFDIR {
+		return err
 	}
-	// Pipes, sockets and device nodes hold no data.
+	children, err := t.list(path.Join(top, name))
+	if err != nil {
+		return inTree("list", name, err)
+	}
+	for _, child := range children {
+		if err := t.walk(top, path.Join(name, child), visit); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
-func (c copier) directory(e files.Entry) error {
-	if err := c.to.Make(e); err != nil {
-		return err
-	}
-	dir, err := c.from.mount.OpenDir(path.Join(c.top, e.Path))
+// list returns the names in a directory, in byte order.
+func (t *tree) list(name string) (names []string, err error) {
+	dir, err := t.mount.OpenDir(name)
 	if err != nil {
-		return inTree("open", e.Path, err)
+		return nil, err
 	}
 	defer func() { _ = dir.Close() }()
 	for {
 		child, err := dir.ReadDir()
 		if err != nil || child == nil {
-			return inTree("list", e.Path, err)
+			slices.Sort(names)
+			return names, err
 		}
-		if child.Name() == "." || child.Name() == ".." {
-			continue
-		}
-		if err := c.entry(path.Join(e.Path, child.Name())); err != nil {
-			return err
+		if child.Name() != "." && child.Name() != ".." {
+			names = append(names, child.Name())
 		}
 	}
-}
-
-func (c copier) file(e files.Entry) error {
-	file, err := c.from.mount.Open(path.Join(c.top, e.Path), syscall.O_RDONLY|syscall.O_NOFOLLOW, 0)
-	if err != nil {
-		return inTree("open", e.Path, err)
-	}
-	defer func() { _ = file.Close() }()
-	return c.to.Write(e, copied{c, file})
-}
-
-// copied is a file's content that tells what was read of it.
-type copied struct {
-	copier
-	file *libcephfs.File
-}
-
-// Read implements io.Reader.
-func (r copied) Read(p []byte) (int, error) {
-	if err := context.Cause(r.ctx); err != nil {
-		return 0, err
-	}
-	n, err := r.file.Read(p)
-	r.read(int64(n))
-	return n, err
 }

@@ -1,41 +1,20 @@
 package golden_test
 
 import (
-	"context"
 	"errors"
-	"io"
 	"testing"
 
 	"github.com/sdp-csi/sdp-csi/pkg/golden"
 	"github.com/sdp-csi/sdp-csi/pkg/golden/image"
-	"github.com/sdp-csi/sdp-csi/pkg/tenant"
 	"github.com/sdp-csi/sdp-csi/pkg/volume"
 	"github.com/sdp-csi/sdp-csi/tests/fake"
 )
-
-// directories is a Ceph whose images are directories that keep nothing.
-type directories struct{ *fake.Ceph }
-
-func (directories) OpenDirectory(context.Context, tenant.Place, string) (golden.Directory, error) {
-	return nowhere{}, nil
-}
-
-type nowhere struct{ io.Closer }
-
-func (nowhere) Make(image.Entry) error { return nil }
-
-func (nowhere) Write(_ image.Entry, content io.Reader) error {
-	_, err := io.Copy(io.Discard, content)
-	return err
-}
-
-func (nowhere) Close() error { return nil }
 
 // TestOneNameOneBackend has both backends in one Ceph: a name that one of them
 // has is taken for the other, which does not touch what it has no image of.
 func TestOneNameOneBackend(t *testing.T) {
 	b := newBench(t)
-	ctx, store := t.Context(), directories{b.ceph}
+	ctx, store := t.Context(), fake.NewFileSystem(b.ceph)
 	files := golden.NewLibrary(store, golden.Options{})
 	importFiles := func() error {
 		_, err := files.ImportFiles(ctx, store, b.at, b.ref, golden.Import{Source: image.Source{Path: b.a}})
@@ -69,7 +48,7 @@ func TestOneNameOneBackend(t *testing.T) {
 // deletion that the other one has begun.
 func TestPurgeLeavesOtherBackends(t *testing.T) {
 	b, now := leaving(t)
-	files := golden.NewLibrary(directories{b.ceph}, golden.Options{})
+	files := golden.NewLibrary(fake.NewFileSystem(b.ceph), golden.Options{})
 	b.mustLoad(b.a)
 	var waiting *golden.Waiting
 	if err := b.delete(); !errors.As(err, &waiting) {

@@ -1,6 +1,6 @@
 package golden
 
-// Step is a step of an import. An import has one or two of them.
+// Step is a step of an import. An import has one to three of them.
 type Step string
 
 // The steps, in the order in which they begin.
@@ -11,6 +11,8 @@ const (
 	StepBuild Step = "build"
 	// StepWrite writes the image to Ceph, reads it back and takes its digest.
 	StepWrite Step = "write"
+	// StepVerify reads back the files that were written.
+	StepVerify Step = "verify"
 	// StepCompare takes the digest of what is to be imported, where the
 	// golden is there already.
 	StepCompare Step = "compare"

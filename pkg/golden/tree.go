@@ -3,14 +3,10 @@ package golden
 import (
 	"context"
 	"crypto/rand"
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
 	"io"
 	"sync"
 	"time"
-
-	"golang.org/x/sync/errgroup"
 
 	"github.com/sdp-csi/sdp-csi/pkg/golden/image"
 	"github.com/sdp-csi/sdp-csi/pkg/record"
@@ -32,13 +28,17 @@ type Directory interface {
 	Make(e image.Entry) error
 	// Write makes a file with the content and makes it durable.
 	Write(e image.Entry, content io.Reader) error
+	// Entries calls visit for what the directory has, as image.Tree.Entries
+	// does. Contents can be opened until the directory is closed.
+	Entries(visit func(image.Entry) error) error
 	io.Closer
 }
 
 // ImportFiles is Import into a store whose images are directories. The
 // content's digest is taken over a canonical walk: of each name, in byte
 // order, its path, kind, owner, permissions and size, a link's target and a
-// file's digest.
+// file's digest. What was written is walked too, and sealed if its digest is
+// the same. A file with several names becomes several files.
 func (l *Library) ImportFiles(ctx context.Context, to Trees, at tenant.Place, ref volume.GoldenRef, in Import) (volume.Golden, error) {
 	unlock, err := l.lock(ctx, at, ref)
 	if err != nil {
@@ -88,7 +88,7 @@ func (f *filesImport) count(step Step, n int) {
 
 // compare says whether the golden that is there has the same content.
 func (f *filesImport) compare(ctx context.Context, rec goldenRecord) error {
-	digest, err := f.walk(ctx, nil)
+	digest, err := f.walk(ctx, StepCompare, f.tree, nil)
 	if err == nil && (digest != rec.Digest || rec.FsType != volume.FilesType) {
 		err = fmt.Errorf("it is there already with other content (%s, %s; this would be %s, %s): choose another version: %w",
 			rec.FsType, rec.Digest, volume.FilesType, digest, volume.ErrConflict)
@@ -120,102 +120,32 @@ func (f *filesImport) make(ctx context.Context, to Trees, old goldenRecord, note
 	return rec, f.update(ctx, f.at, f.ref, &rec)
 }
 
-// seed makes the directory and gives it its content.
+// seed makes the directory, gives it its content and reads that back. It is
+// opened anew for that, so that what is read comes from Ceph.
 func (f *filesImport) seed(ctx context.Context, to Trees) (digest string, err error) {
 	if err := f.store.CreateImage(ctx, f.at, f.ref.Image(), f.tree.Bytes()); err != nil {
 		return "", err
 	}
-	dir, err := to.OpenDirectory(ctx, f.at, f.ref.Image())
+	digest, err = f.in(ctx, to, func(dir Directory) (string, error) { return f.walk(ctx, StepWrite, f.tree, dir) })
 	if err != nil {
 		return "", err
 	}
-	digest, err = f.walk(ctx, dir)
-	if closed := during("close the directory", dir.Close()); err == nil {
-		err = closed
+	back, err := f.in(ctx, to, func(dir Directory) (string, error) { return f.walk(ctx, StepVerify, dir, nil) })
+	if err == nil && back != digest {
+		err = fmt.Errorf("what Ceph gave back is not what was written (%s, not %s): look at the health of the cluster and import again: %w", back, digest, volume.ErrUnavailable)
 	}
 	return digest, err
 }
 
-// line is one entry's part in the digest.
-type line struct {
-	image.Entry
-	content [sha256.Size]byte // the digest of a file
-}
-
-// walk writes all entries, files in parallel, into a directory (nil: nowhere)
-// and returns the digest of the whole.
-func (f *filesImport) walk(ctx context.Context, to Directory) (string, error) {
-	var lines []*line
-	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(f.inFlight)
-	err := f.tree.Entries(func(e image.Entry) error {
-		l := &line{Entry: e}
-		lines = append(lines, l)
-		switch {
-		case ctx.Err() != nil:
-			return ctx.Err()
-		case e.Kind == image.File:
-			group.Go(func() error { return f.file(ctx, l, to) })
-			return nil
-		case to == nil:
-			return nil
-		}
-		return to.Make(e)
-	})
-	if failed := group.Wait(); failed != nil {
-		err = failed // the reason why the walk was given up
-	}
+// in opens the golden's directory for a walk.
+func (f *filesImport) in(ctx context.Context, to Trees, walk func(Directory) (string, error)) (string, error) {
+	dir, err := to.OpenDirectory(ctx, f.at, f.ref.Image())
 	if err != nil {
 		return "", err
 	}
-	return digestOf(lines), nil
-}
-
-// file writes one file and takes its digest.
-func (f *filesImport) file(ctx context.Context, l *line, to Directory) error {
-	content, err := l.Open()
-	if err != nil {
-		return err
+	digest, err := walk(dir)
+	if closed := during("close the directory", dir.Close()); err == nil {
+		err = closed
 	}
-	defer content.Close()
-	sum := sha256.New()
-	step := StepCompare
-	if to != nil {
-		step = StepWrite
-	}
-	read := io.TeeReader(&counted{ctx: ctx, content: content, each: func(n int) { f.count(step, n) }}, sum)
-	if to == nil {
-		_, err = io.Copy(io.Discard, read)
-	} else {
-		err = to.Write(l.Entry, read)
-	}
-	sum.Sum(l.content[:0])
-	return err
-}
-
-// counted is a content that tells what was read of it, until ctx ends.
-type counted struct {
-	ctx     context.Context
-	content io.Reader
-	each    func(n int)
-}
-
-// Read implements io.Reader.
-func (c *counted) Read(p []byte) (int, error) {
-	if err := c.ctx.Err(); err != nil {
-		return 0, err
-	}
-	n, err := c.content.Read(p)
-	if n > 0 {
-		c.each(n)
-	}
-	return n, err
-}
-
-func digestOf(lines []*line) string {
-	sum := sha256.New()
-	for _, l := range lines {
-		fmt.Fprintf(sum, "%d %q %o %d %d %d %q %x\n", l.Kind, l.Path, l.Perm, l.UID, l.GID, l.Size, l.Target, l.content)
-	}
-	return "sha256:" + hex.EncodeToString(sum.Sum(nil))
+	return digest, err
 }

@@ -27,7 +27,7 @@ func layers() []layer {
 		{dir: "pkg/keyring", may: []string{"pkg/volume"}},
 		{dir: "pkg/tenant", may: []string{"pkg/volume"}, tests: []string{"tests/fake"}},
 		{dir: "pkg/record", may: []string{"pkg/volume", "pkg/tenant"}, tests: []string{"tests/fake"}},
-		{dir: "pkg/golden", may: []string{"pkg/volume", "pkg/tenant", "pkg/record"}, tests: []string{"tests/fake", "tests/realceph", "pkg/rbd", "pkg/ceph"}},
+		{dir: "pkg/golden", may: []string{"pkg/volume", "pkg/tenant", "pkg/record"}, tests: []string{"tests/fake", "tests/realceph", "pkg/rbd", "pkg/cephfs", "pkg/ceph"}},
 		{dir: "pkg/rbd", may: low, tests: []string{"tests/fake", "tests/realceph", "pkg/ceph", "pkg/golden"}},
 		{dir: "pkg/cephfs", may: low, tests: []string{"tests/fake", "tests/realceph", "pkg/ceph", "pkg/golden"}},
 		{dir: "pkg/ceph", may: append([]string{"pkg/golden", "pkg/rbd", "pkg/cephfs"}, low...), tests: []string{"tests/realceph"}},

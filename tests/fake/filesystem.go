@@ -27,6 +27,7 @@ type subvolume struct {
 	directory string
 	size      int64
 	content   string
+	files     map[string]stored // of a golden, by path
 	snapshots map[string]string // contents, by name
 }
 

@@ -106,12 +106,18 @@ func (f *FileSystem) Children(ctx context.Context, at tenant.Place, name, snapsh
 	})
 }
 
-// OpenDirectory opens a golden's content, which is a word made of its files.
+// OpenDirectory opens a golden's content: its files, and a word made of them.
 func (f *FileSystem) OpenDirectory(ctx context.Context, at tenant.Place, name string) (golden.Directory, error) {
 	if _, err := f.ImageID(ctx, at, name); err != nil {
 		return nil, err
 	}
-	return &directory{files: f, at: at, name: name, words: map[string]string{}}, nil
+	return &directory{files: f, at: at, name: name}, nil
+}
+
+// stored is an entry of a directory.
+type stored struct {
+	source.Entry
+	content string
 }
 
 // directory is an open subvolume.
@@ -119,11 +125,10 @@ type directory struct {
 	files *FileSystem
 	at    tenant.Place
 	name  string
-	words map[string]string // by path; under the file system's lock
 }
 
 // Make implements golden.Directory.
-func (d *directory) Make(e source.Entry) error { return d.put(e.Path, e.Target) }
+func (d *directory) Make(e source.Entry) error { return d.put(stored{Entry: e}) }
 
 // Write implements golden.Directory.
 func (d *directory) Write(e source.Entry, content io.Reader) error {
@@ -131,17 +136,44 @@ func (d *directory) Write(e source.Entry, content io.Reader) error {
 	if err != nil {
 		return err
 	}
-	return d.put(e.Path, string(data))
+	return d.put(stored{Entry: e, content: string(data)})
 }
 
-func (d *directory) put(path, word string) error {
+func (d *directory) put(one stored) error {
 	return d.files.do(context.Background(), "Write", d.name, func() error {
-		d.words[path] = word
+		s, err := d.files.subvolume(fullName(d.at, d.name))
+		if err != nil {
+			return err
+		}
+		if s.files == nil {
+			s.files = map[string]stored{}
+		}
+		s.files[one.Path] = one
 		return nil
 	})
 }
 
-// Close gives the subvolume what was written.
+// Entries implements golden.Directory.
+func (d *directory) Entries(visit func(source.Entry) error) error {
+	var all []stored
+	err := d.files.do(context.Background(), "Entries", d.name, func() error {
+		s, err := d.files.subvolume(fullName(d.at, d.name))
+		if err != nil {
+			return err
+		}
+		all = slices.SortedFunc(maps.Values(s.files), func(a, b stored) int {
+			return slices.Compare(strings.Split(a.Path, "/"), strings.Split(b.Path, "/"))
+		})
+		return nil
+	})
+	for i := 0; i < len(all) && err == nil; i++ {
+		one := all[i]
+		err = visit(one.With(func() (io.ReadCloser, error) { return io.NopCloser(strings.NewReader(one.content)), nil }))
+	}
+	return err
+}
+
+// Close gives the subvolume the word of what is in it.
 func (d *directory) Close() error {
 	return d.files.do(context.Background(), "CloseDirectory", d.name, func() error {
 		s, err := d.files.subvolume(fullName(d.at, d.name))
@@ -149,8 +181,8 @@ func (d *directory) Close() error {
 			return err
 		}
 		s.content = ""
-		for _, path := range slices.Sorted(maps.Keys(d.words)) {
-			s.content += "/" + path + " " + d.words[path] + "\n"
+		for _, path := range slices.Sorted(maps.Keys(s.files)) {
+			s.content += "/" + path + " " + s.files[path].Target + s.files[path].content + "\n"
 		}
 		return nil
 	})

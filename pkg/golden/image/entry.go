@@ -28,6 +28,13 @@ type Entry struct {
 // Open opens a file's content. It has Size bytes, or reading it fails.
 func (e Entry) Open() (io.ReadCloser, error) { return e.open() }
 
+// With returns the entry with a content: for stores that give back what they
+// were given.
+func (e Entry) With(open func() (io.ReadCloser, error)) Entry {
+	e.open = open
+	return e
+}
+
 // Entries calls visit for the root and for what is below, directories before
 // their entries, in byte order of the names, until one fails. A file with
 // several names comes once for each.
