@@ -1,5 +1,4 @@
-// Package cephfs measures what read-only volumes of goldens cost on a real
-// file system, and beside them what the same costs with RBD:
-//
-//	SDP_CEPH=DIR go test -run '^$' -bench . ./tests/bench/cephfs
+// Package cephfs measures goldens in CephFS through the real programs: what a
+// read-only volume costs beside one of a small golden and beside RBD's, many at
+// once, and what a node reads for many functions.
 package cephfs
