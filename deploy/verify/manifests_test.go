@@ -38,7 +38,7 @@ func kustomizations(t *testing.T) []string {
 		}
 		return err
 	})
-	if err != nil || len(dirs) < 3 {
+	if err != nil || len(dirs) < 5 {
 		t.Fatalf("found %q: %v", dirs, err)
 	}
 	return dirs

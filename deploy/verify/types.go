@@ -17,7 +17,10 @@ import (
 )
 
 // Types decodes objects strictly: an unknown or doubled field is an error.
-type Types struct{ decoder runtime.Decoder }
+type Types struct {
+	scheme  *runtime.Scheme
+	decoder runtime.Decoder
+}
 
 // NewTypes knows Kubernetes' own types, and those of its snapshots and of the
 // Prometheus operator.
@@ -31,7 +34,7 @@ func NewTypes() (Types, error) {
 			return Types{}, err
 		}
 	}
-	return Types{serializer.NewCodecFactory(scheme, serializer.EnableStrict).UniversalDeserializer()}, nil
+	return Types{scheme, serializer.NewCodecFactory(scheme, serializer.EnableStrict).UniversalDeserializer()}, nil
 }
 
 // Decode returns the object as its type.
@@ -48,7 +51,4 @@ func (t Types) Decode(o Object) (runtime.Object, error) {
 }
 
 // Knows says whether the object's type is one of those.
-func (t Types) Knows(o Object) bool {
-	_, err := t.Decode(o)
-	return !runtime.IsNotRegisteredError(err)
-}
+func (t Types) Knows(o Object) bool { return t.scheme.Recognizes(o.GroupVersionKind()) }

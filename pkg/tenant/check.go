@@ -54,8 +54,10 @@ func (c checker) cluster(where at, row *Cluster) error {
 		return c.refuse(append(where, "id"), "clusters: an id must be a DNS label of at most %d characters", volume.MaxClusterName)
 	case c.policy.clusters[row.ID] != nil:
 		return c.refuse(append(where, "id"), "clusters: id %q is there twice", row.ID)
-	case len(row.Monitors) == 0:
+	case len(row.Monitors) == 0 && row.MonitorsFile == "":
 		return c.refuse(append(where, "monitors"), "cluster %s: monitors are missing", row.ID)
+	case len(row.Monitors) > 0 && row.MonitorsFile != "":
+		return c.refuse(append(where, "monitorsFile"), "cluster %s: monitors are there, and monitorsFile names others: leave one out", row.ID)
 	case !isPool(row.Pool):
 		return c.refuse(append(where, "pool"), "cluster %s: pool must be named with letters, digits, . _ and -", row.ID)
 	case row.DataPool != "" && !isPool(row.DataPool):
@@ -75,10 +77,10 @@ func (c checker) cluster(where at, row *Cluster) error {
 // Of a file system the tenants' directories would be the same.
 func (c checker) addCluster(where at, row *Cluster) error {
 	for _, other := range c.policy.clusters {
-		if other.Pool == row.Pool && overlap(other.Monitors, row.Monitors) {
+		if other.Pool == row.Pool && overlap(other, row) {
 			return c.refuse(append(where, "pool"), "clusters %s and %s are the same pool of the same monitors", other.ID, row.ID)
 		}
-		if row.FileSystem != "" && other.FileSystem == row.FileSystem && overlap(other.Monitors, row.Monitors) {
+		if row.FileSystem != "" && other.FileSystem == row.FileSystem && overlap(other, row) {
 			return c.refuse(append(where, "fileSystem"), "clusters %s and %s are the same fileSystem of the same monitors", other.ID, row.ID)
 		}
 	}
@@ -86,8 +88,9 @@ func (c checker) addCluster(where at, row *Cluster) error {
 	return nil
 }
 
-func overlap(a, b []string) bool {
-	return slices.ContainsFunc(a, func(s string) bool { return slices.Contains(b, s) })
+func overlap(a, b *Cluster) bool {
+	return a.MonitorsFile != "" && a.MonitorsFile == b.MonitorsFile ||
+		slices.ContainsFunc(a.Monitors, func(s string) bool { return slices.Contains(b.Monitors, s) })
 }
 
 func isMonitor(m string) bool {

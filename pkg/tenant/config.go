@@ -18,6 +18,8 @@ type Cluster struct {
 	ID string `yaml:"id"`
 	// Monitors are host:port addresses of the messenger v2.
 	Monitors []string `yaml:"monitors"`
+	// MonitorsFile names a file with them instead, as Rook writes it.
+	MonitorsFile string `yaml:"monitorsFile,omitempty"`
 	// Pool is the RBD pool that holds the tenants' namespaces.
 	Pool string `yaml:"pool"`
 	// DataPool holds the images' data where Pool cannot (erasure coding).
@@ -74,15 +76,26 @@ type file struct {
 // Load reads the policy file at path. It wraps volume.ErrInvalid with line
 // and reason when the file breaks a rule.
 func Load(path string) (*Policy, error) {
+	_, p, err := load(path)
+	return p, err
+}
+
+// load returns the policy and all that it was read of, the files of monitors
+// too.
+func load(path string) ([]byte, *Policy, error) {
 	data, err := os.ReadFile(path)
 	if err != nil {
-		return nil, fmt.Errorf("read the policy file: %w", err)
+		return nil, nil, fmt.Errorf("read the policy file: %w", err)
 	}
 	p, err := Parse(data)
 	if err != nil {
-		return nil, fmt.Errorf("policy file %s: %w", path, err)
+		return data, nil, fmt.Errorf("policy file %s: %w", path, err)
 	}
-	return p, nil
+	monitors, err := p.readMonitors()
+	if err != nil {
+		return data, nil, fmt.Errorf("policy file %s: %w", path, err)
+	}
+	return append(data, monitors...), p, nil
 }
 
 // Parse reads a policy file's content (YAML). Unknown keys, names that are no

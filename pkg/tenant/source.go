@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"fmt"
-	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -33,7 +32,7 @@ type Guard func(ctx context.Context, old, next *Policy) error
 // error here: there is no last good policy yet.
 func OpenSource(path string, guard Guard) (*Source, error) {
 	s := &Source{path: path, guard: guard}
-	data, p, err := s.read()
+	data, p, err := load(s.path)
 	if err != nil {
 		return nil, err
 	}
@@ -45,25 +44,13 @@ func OpenSource(path string, guard Guard) (*Source, error) {
 // Policy returns the policy in force.
 func (s *Source) Policy() *Policy { return s.current.Load() }
 
-func (s *Source) read() ([]byte, *Policy, error) {
-	data, err := os.ReadFile(s.path)
-	if err != nil {
-		return nil, nil, fmt.Errorf("read the policy file: %w", err)
-	}
-	p, err := Parse(data)
-	if err != nil {
-		return data, nil, fmt.Errorf("policy file %s: %w", s.path, err)
-	}
-	return data, p, nil
-}
-
 // Reload looks at the file and brings a new good content into force. It says
 // whether the policy changed. Reading the content, not the times, follows the
 // symbolic links by which Kubernetes swaps a ConfigMap.
 func (s *Source) Reload(ctx context.Context) (changed bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	data, next, err := s.read()
+	data, next, err := load(s.path)
 	if sum := sha256.Sum256(data); err == nil && sum == s.seen {
 		return false, nil
 	}
