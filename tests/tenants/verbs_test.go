@@ -13,6 +13,7 @@ import (
 	"google.golang.org/grpc/codes"
 
 	"github.com/sdp-csi/sdp-csi/pkg/tenant"
+	"github.com/sdp-csi/sdp-csi/pkg/volume"
 )
 
 // attempt is a request that crosses the wall, and the answers that it may get.
@@ -25,15 +26,29 @@ type attempt struct {
 // functions of A and B run, with A's keys, pods and IDs in the place of B's and
 // the other way round. Nothing of either changes, and both go on.
 func TestVerbsAcrossTenants(t *testing.T) {
-	s := newScene(t)
+	t.Run(string(volume.RBD), func(t *testing.T) {
+		s := newScene(t)
+		s.crossVerbs(volume.RBD, s.seed)
+	})
+	t.Run(string(volume.CephFS), func(t *testing.T) {
+		s := newFilesScene(t)
+		s.crossVerbs(volume.CephFS, s.seed)
+	})
+}
+
+func (s *scene) crossVerbs(backend volume.Backend, seed func(owner, ref string) volume.GoldenRef) {
+	t := s.t
 	s.shares = "\"" + s.public + "/" + granted + "\""
 	s.under(s.public + "/" + granted)
-	s.seed(s.public, granted)
-	n := newNode(s)
+	seed(s.public, granted)
+	n := newNode(s, "--cephfs-mounter=fuse")
 	running := map[string][3]*pod{}
 	for _, owner := range []string{s.a, s.b} {
-		golden := s.public + "/" + granted
-		running[owner] = [3]*pod{n.pod(owner, "shared "+owner, golden).start(), n.pod(owner, "clone "+owner, golden, "share", "clone").start(), n.pod(owner, "written "+owner, "").start()}
+		golden, in := s.public+"/"+granted, string(backend)
+		running[owner] = [3]*pod{
+			n.pod(owner, "shared "+owner, golden, "backend", in).start(), n.pod(owner, "clone "+owner, golden, "backend", in, "share", "clone").start(),
+			n.pod(owner, "written "+owner, "", "backend", in).start(),
+		}
 		must(t, running[owner][2].writes("file"))
 	}
 	snapshots := map[string]string{}
@@ -159,11 +174,16 @@ func (n *node) addController(all map[string]attempt, mine *pod, snapshot, asMine
 	create := func(r *csi.CreateVolumeRequest) func(context.Context) error {
 		return func(ctx context.Context) error { _, err := c.CreateVolume(ctx, r); return err }
 	}
+	stolen := func() *csi.CreateVolumeRequest {
+		r := creation(mine.owner, "stolen", "")
+		r.Parameters["backend"] = strings.Split(asMine, ".")[1]
+		return r
+	}
 	theirs := edited(asMine, mine.owner, theirOwner)
-	all["copy"] = attempt{create(fromVolume(creation(mine.owner, "stolen", ""), theirs)), denied}
-	all["restore"] = attempt{create(fromSnapshot(creation(mine.owner, "stolen", ""), snapshot)), denied}
-	all["copy an edited ID"] = attempt{create(fromVolume(creation(mine.owner, "stolen", ""), asMine)), absent}
-	all["restore an edited ID"] = attempt{create(fromSnapshot(creation(mine.owner, "stolen", ""), edited(snapshot, theirOwner, mine.owner))), absent}
+	all["copy"] = attempt{create(fromVolume(stolen(), theirs)), denied}
+	all["restore"] = attempt{create(fromSnapshot(stolen(), snapshot)), denied}
+	all["copy an edited ID"] = attempt{create(fromVolume(stolen(), asMine)), absent}
+	all["restore an edited ID"] = attempt{create(fromSnapshot(stolen(), edited(snapshot, theirOwner, mine.owner))), absent}
 	all["delete an edited snapshot"] = attempt{func(ctx context.Context) error {
 		_, err := c.DeleteSnapshot(ctx, &csi.DeleteSnapshotRequest{SnapshotId: edited(snapshot, theirOwner, mine.owner)})
 		return err
