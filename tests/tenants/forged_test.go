@@ -119,9 +119,13 @@ func (n *node) tryForged(what string, p *pod, want []codes.Code) {
 }
 
 // make makes A's volume, which stays where it is there.
-func (n *node) make(owner, name string) string {
+func (n *node) make(owner, name string) string { return n.makeIn("rbd", owner, name) }
+
+func (n *node) makeIn(backend, owner, name string) string {
 	n.t.Helper()
-	resp, err := n.volumes.CreateVolume(n.t.Context(), creation(owner, name, n.public+"/"+granted))
+	r := creation(owner, name, n.public+"/"+granted)
+	r.Parameters["backend"] = backend
+	resp, err := n.volumes.CreateVolume(n.t.Context(), r)
 	must(n.t, err)
 	return resp.GetVolume().GetVolumeId()
 }
