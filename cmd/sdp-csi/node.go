@@ -35,7 +35,7 @@ func (p *process) addNode(ctx context.Context, reader *ceph.Reader) error {
 	p.registry.MustRegister(shown.describe())
 	p.server.Node = driver.NewNode(driver.NodeOptions{
 		ID: p.nodeID, MaxVolumes: p.maxVolumes, RequirePodInfo: p.requirePodInfo, Policy: p.source.Policy,
-		Stager: stagers, Mounter: host,
+		Stager: stagers, Mounter: host, Goldens: map[volume.Backend]driver.Goldens{volume.RBD: images},
 	})
 	return nil
 }

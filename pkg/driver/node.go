@@ -21,6 +21,7 @@ type Node struct {
 	policy  func() *tenant.Policy
 	stager  Stager
 	mounter Mounter
+	goldens map[volume.Backend]Goldens
 	busy    *inflight
 }
 
@@ -36,12 +37,14 @@ type NodeOptions struct {
 	Policy         func() *tenant.Policy
 	Stager         Stager
 	Mounter        Mounter
+	// Goldens serve inline volumes; without a backend's it serves none of it.
+	Goldens map[volume.Backend]Goldens
 	Limits
 }
 
 // NewNode returns the node service.
 func NewNode(o NodeOptions) *Node {
-	return &Node{id: o.ID, limit: o.MaxVolumes, podInfo: o.RequirePodInfo, policy: o.Policy, stager: o.Stager, mounter: o.Mounter, busy: newInflight(o.operation())}
+	return &Node{id: o.ID, limit: o.MaxVolumes, podInfo: o.RequirePodInfo, policy: o.Policy, stager: o.Stager, mounter: o.Mounter, goldens: o.Goldens, busy: newInflight(o.operation())}
 }
 
 // nodeCapabilities are what the node advertises.
@@ -121,13 +124,19 @@ func parseOthers(secrets map[string]string, st *volume.Stage) (err error) {
 			return err
 		}
 	}
-	st.Goldens = tenant.GoldenReaders(secrets)
-	for ref, c := range st.Goldens {
+	st.Goldens, err = parseReaders(secrets)
+	return err
+}
+
+// parseReaders reads the keys of goldens' readers.
+func parseReaders(secrets map[string]string) (map[volume.GoldenRef]volume.Credentials, error) {
+	all := tenant.GoldenReaders(secrets)
+	for ref, c := range all {
 		if !isUser(c.User) || !isKey(c.Key.Reveal()) {
-			return fmt.Errorf("the node-stage secret's field of golden %s is not <user>:<key>: %w", ref, volume.ErrInvalid)
+			return nil, fmt.Errorf("the secret's field of golden %s is not <user>:<key>: %w", ref, volume.ErrInvalid)
 		}
 	}
-	return nil
+	return all, nil
 }
 
 // NodeUnstageVolume undoes NodeStageVolume (CSI spec, NodeUnstageVolume).
@@ -151,8 +160,11 @@ func (n *Node) NodeUnstageVolume(ctx context.Context, r *csi.NodeUnstageVolumeRe
 }
 
 // NodePublishVolume shows a staged volume to a pod (CSI spec,
-// NodePublishVolume). It makes no Ceph call.
+// NodePublishVolume). It makes no Ceph call, but for an inline volume.
 func (n *Node) NodePublishVolume(ctx context.Context, r *csi.NodePublishVolumeRequest) (*csi.NodePublishVolumeResponse, error) {
+	if isInline(r.GetVolumeContext()) {
+		return n.publishInline(ctx, r)
+	}
 	p, err := parsePublication(r)
 	if err != nil {
 		return nil, err
@@ -237,8 +249,11 @@ func (n *Node) NodeUnpublishVolume(ctx context.Context, r *csi.NodeUnpublishVolu
 		return nil, err
 	}
 	id, err := volume.ParseID(r.GetVolumeId())
+	if errors.Is(err, volume.ErrNotFound) {
+		return &csi.NodeUnpublishVolumeResponse{}, n.unpublishInline(ctx, r.GetVolumeId(), target)
+	}
 	if err != nil {
-		return &csi.NodeUnpublishVolumeResponse{}, unlessAbsent(err)
+		return nil, err
 	}
 	err = n.busy.do(ctx, targetsOf(id), func(ctx context.Context) error {
 		return n.mounter.Unpublish(ctx, target)

@@ -59,6 +59,23 @@ type Stager interface {
 	Limit() int64
 }
 
+// Goldens shows goldens to pods that have no volume of them: inline volumes.
+// Calls for one handle are serialised by the caller.
+type Goldens interface {
+	// ShowGolden shows the golden of the place owner at the target, read-only,
+	// and keeps it from being purged meanwhile. at is the pod's place, whose
+	// key must be able to read the golden: ErrDenied. ErrNotFound without a
+	// golden that is sealed and not retired. Shown already is success, and
+	// asks Ceph nothing.
+	ShowGolden(ctx context.Context, at, owner tenant.Place, in volume.Inline) error
+	// HideGolden undoes ShowGolden, and removes the target. It asks the kernel
+	// only. Not shown there under that handle is success.
+	HideGolden(ctx context.Context, handle, target string) error
+	// ShownGolden says whether the target shows the inline volume; ErrNotFound
+	// when it does not. It asks the kernel only.
+	ShownGolden(ctx context.Context, handle, target string) error
+}
+
 // Mounter shows staged volumes to pods. It makes no Ceph call. Calls for one
 // volume's targets are serialised by the caller.
 type Mounter interface {

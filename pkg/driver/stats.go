@@ -16,15 +16,8 @@ import (
 // NodeGetVolumeStats tells how full a volume is (CSI spec,
 // NodeGetVolumeStats).
 func (n *Node) NodeGetVolumeStats(ctx context.Context, r *csi.NodeGetVolumeStatsRequest) (*csi.NodeGetVolumeStatsResponse, error) {
-	id, path, err := parseShown(r.GetVolumeId(), r.GetVolumePath())
+	path, err := n.shown(ctx, r.GetVolumeId(), r.GetVolumePath())
 	if err != nil {
-		return nil, err
-	}
-	at, err := n.policy().Open(id)
-	if err != nil {
-		return nil, err
-	}
-	if err := n.stager.Shown(ctx, at, id, path); err != nil {
 		return nil, err
 	}
 	u, err := n.mounter.Usage(ctx, path)
@@ -32,6 +25,23 @@ func (n *Node) NodeGetVolumeStats(ctx context.Context, r *csi.NodeGetVolumeStats
 		return nil, err
 	}
 	return &csi.NodeGetVolumeStatsResponse{Usage: answerUsage(u)}, nil
+}
+
+// shown returns the path, cleaned, at which this node shows the volume, one
+// that was staged or an inline one.
+func (n *Node) shown(ctx context.Context, text, path string) (string, error) {
+	if path != "" && isHandle(text) {
+		return path, n.shownInline(ctx, text, path)
+	}
+	id, path, err := parseShown(text, path)
+	if err != nil {
+		return "", err
+	}
+	at, err := n.policy().Open(id)
+	if err != nil {
+		return "", err
+	}
+	return path, n.stager.Shown(ctx, at, id, path)
 }
 
 // parseShown reads a volume and the path at which it is looked for. A relative

@@ -25,6 +25,9 @@ const (
 type leases struct {
 	mu    sync.Mutex
 	taken map[string]lease
+	// offered are keys of goldens' readers that came with requests, by the
+	// names of their mappings.
+	offered map[string]lease
 }
 
 // lease is what it takes to renew one.
@@ -48,14 +51,20 @@ func (s *Stager) lease(ctx context.Context, at tenant.Place, m Mapping, c volume
 }
 
 func (s *Stager) take(ctx context.Context, l lease) {
+	if err := s.tryLease(ctx, l); err != nil {
+		s.reportLease(ctx, l, err)
+	}
+}
+
+func (s *Stager) tryLease(ctx context.Context, l lease) error {
 	defer s.steps.Step("lease")()
 	now := time.Now()
 	if err := s.reader.Lease(ctx, l.at, l.c, l.m, s.goldens.Options.Node, now.Add(LeaseTime)); err != nil {
-		s.reportLease(ctx, l, err)
-		return
+		return err
 	}
 	l.since = now
 	s.leases.put(l)
+	return nil
 }
 
 // reportLease is quiet about keys that were not made by sdpctl: they may only
@@ -69,11 +78,58 @@ func (s *Stager) reportLease(ctx context.Context, l lease, err error) {
 	log.Error(err, "lease a golden", "image", l.m.Image, "user", l.c.User)
 }
 
-// renewLeases renews those that are due, with the keys that took them.
+// renewLeases renews those that are due, with the keys that took them, and
+// takes those of goldens that an earlier driver has mapped.
 func (s *Stager) renewLeases(ctx context.Context) {
 	for _, l := range s.leases.due() {
 		s.take(ctx, l)
 	}
+	if s.goldens.Options.Node == "" || !s.leases.hasOffers() {
+		return
+	}
+	all, err := backend{s}.Goldens(ctx)
+	if err != nil {
+		klog.FromContext(ctx).Error(err, "look for goldens without a lease")
+		return
+	}
+	for _, m := range all {
+		if l, ok := s.leases.missing(m); ok {
+			s.take(ctx, l)
+		}
+	}
+}
+
+// offer remembers the keys of goldens' readers that came with a request: a
+// driver that was started again has none, and the pods that it finds may hold
+// goldens by leases alone. Whatever is staged next brings the keys of all
+// goldens that its tenant may use.
+func (l *leases) offer(at tenant.Place, goldens map[volume.GoldenRef]volume.Credentials) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.offered == nil {
+		l.offered = map[string]lease{}
+	}
+	for ref, c := range goldens {
+		m := Mapping{Pool: at.Pool(), Namespace: ref.Tenant, Image: ref.Image()}
+		l.offered[m.names()] = lease{at: at, c: c}
+	}
+}
+
+func (l *leases) hasOffers() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.offered) > 0
+}
+
+// missing returns the lease to take of a golden that has none, where a key was
+// offered for it.
+func (l *leases) missing(m Mapping) (lease, bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	_, taken := l.taken[m.Key()]
+	found, ok := l.offered[m.names()]
+	found.m = m
+	return found, ok && !taken
 }
 
 func (l *leases) isDue(key string) bool {

@@ -48,6 +48,7 @@ func (s *Stager) Stage(ctx context.Context, at tenant.Place, st volume.Stage) er
 	if err := s.admit(rec, st); err != nil {
 		return err
 	}
+	s.leases.offer(at, st.Goldens)
 	if rec.isShared() && !s.hasOwn(ctx, st.Path) {
 		if err := s.stageShared(ctx, at, st, rec, where); !errors.Is(err, errNoKey) {
 			return err

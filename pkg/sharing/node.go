@@ -86,8 +86,13 @@ func (n *Node[G]) mount(ctx context.Context, g G, mount func(context.Context) er
 
 // Show shows the directory inside a golden, or all of it, at the staging path.
 func (n *Node[G]) Show(ctx context.Context, g G, inside string, st volume.Stage) error {
+	return n.ShowAt(ctx, g, inside, st.ID, st.Path, st.Options)
+}
+
+// ShowAt is Show for what is to be told by the mount table, at its path.
+func (n *Node[G]) ShowAt(ctx context.Context, g G, inside string, what fmt.Stringer, path string, options []string) error {
 	defer n.steps.Step("overlay")()
-	return n.host.Overlay(ctx, volume.Overlay{Path: st.Path, Lower: n.Path(g), Inside: inside, Shows: st.ID.String()}, st.Options)
+	return n.host.Overlay(ctx, volume.Overlay{Path: path, Lower: n.Path(g), Inside: inside, Shows: what.String()}, options)
 }
 
 // Sharers returns the IDs of the volumes that show goldens, by the golden's
@@ -122,14 +127,20 @@ func (n *Node[G]) Shows(ctx context.Context, id volume.ID, path string) (bool, e
 // Lower returns the golden's mount whose overlay path is; empty where it is
 // none.
 func (n *Node[G]) Lower(ctx context.Context, path string) (string, error) {
+	o, err := n.At(ctx, path)
+	return o.Lower, err
+}
+
+// At returns the overlay of a golden that path is; zero where it is none.
+func (n *Node[G]) At(ctx context.Context, path string) (volume.Overlay, error) {
 	all, err := n.host.Overlays(ctx, n.dir)
 	if err != nil {
-		return "", err
+		return volume.Overlay{}, err
 	}
 	for _, o := range all {
 		if o.Path == path {
-			return o.Lower, nil
+			return o, nil
 		}
 	}
-	return "", nil
+	return volume.Overlay{}, nil
 }

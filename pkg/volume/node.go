@@ -33,6 +33,26 @@ type Publication struct {
 	Alone bool
 }
 
+// Inline is an inline volume: a golden that one pod shows, without a volume
+// that anybody made.
+type Inline struct {
+	Handle      string // the CO's, of this volume of this pod
+	Target      string // made by the driver
+	Golden      GoldenRef
+	FsType      string // empty: the golden's own
+	Options     []string
+	Credentials Credentials               // of the pod's tenant
+	Goldens     map[GoldenRef]Credentials // of goldens' readers
+}
+
+// InlineShown begins what the mount table tells of the inline volume that a CO
+// calls handle, a word without colons.
+func InlineShown(handle string) string { return "inline:" + handle + ":" }
+
+// String returns what the mount table tells of the volume. No volume's ID is
+// like it.
+func (i Inline) String() string { return InlineShown(i.Handle) + i.Golden.String() }
+
 // Usage is what NodeGetVolumeStats answers.
 type Usage struct {
 	Block     bool // only Total is known

@@ -62,7 +62,7 @@ func newRig(t *testing.T) *rig {
 		}
 	})
 	r.dir, r.config = dir, filepath.Join(dir, "config.yaml")
-	text := fmt.Sprintf("clusters: [%[1]s]\ntenants:\n- {name: %[2]s, namespaces: [%[2]s], goldens: [%[4]s/*]}\n- {name: %[3]s, namespaces: [%[3]s], goldens: [%[4]s/*]}\n- {name: %[4]s, namespaces: [%[4]s]}\n",
+	text := fmt.Sprintf("clusters: [%[1]s]\ntenants:\n- {name: %[2]s, namespaces: [%[2]s], goldens: [%[4]s/*], inline: true}\n- {name: %[3]s, namespaces: [%[3]s], goldens: [%[4]s/*]}\n- {name: %[4]s, namespaces: [%[4]s]}\n",
 		r.ceph.Cluster("test", r.pool), r.one, r.two, r.public)
 	r.must(os.WriteFile(r.config, []byte(text), 0o600))
 	r.policy, err = tenant.Load(r.config)
