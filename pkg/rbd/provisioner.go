@@ -193,15 +193,12 @@ func (p *Provisioner) Expand(ctx context.Context, at tenant.Place, id volume.ID,
 	if err != nil {
 		return volume.Volume{}, err
 	}
-	capacity, err := size.Fit(rec.Capacity)
+	capacity, err := rec.Grown(id, size)
 	if err != nil {
 		return volume.Volume{}, err
 	}
 	if capacity == rec.Capacity {
 		return rec.volume(id)
-	}
-	if rec.ReadOnly {
-		return volume.Volume{}, fmt.Errorf("volume %s is read-only: it has the size of its source and cannot be expanded: %w", id, volume.ErrInvalid)
 	}
 	if err := p.grow(ctx, at, volumePrefix+id.Hash, rec.Capacity, capacity); err != nil {
 		return volume.Volume{}, err

@@ -42,6 +42,17 @@ func (v Volume) Describe(id volume.ID) (volume.Volume, error) {
 	}, nil
 }
 
+// Grown returns the capacity of the volume of id after it is expanded to size:
+// the one it has where that is enough. A read-only volume has the size of its
+// source; it wraps volume.ErrInvalid.
+func (v Volume) Grown(id volume.ID, size volume.Size) (int64, error) {
+	capacity, err := size.Fit(v.Capacity)
+	if err == nil && capacity != v.Capacity && v.ReadOnly {
+		err = fmt.Errorf("volume %s is read-only: it has the size of its source and cannot be expanded: %w", id, volume.ErrInvalid)
+	}
+	return capacity, err
+}
+
 // Snapshot is what the record of a snapshot has in every backend.
 type Snapshot struct {
 	Progress
