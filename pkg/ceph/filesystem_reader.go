@@ -30,8 +30,11 @@ func (f FileReader) Writer(ctx context.Context, at tenant.Place, c volume.Creden
 	return f.reader.Writer(ctx, at, c, subvolume)
 }
 
-// Lease implements cephfs.Reader. A golden's directory is its image's id.
-func (f FileReader) Lease(ctx context.Context, at tenant.Place, c volume.Credentials, s cephfs.Snapshot, node string, until time.Time) error {
+// Prove implements cephfs.Reader. A lease of the golden is what only the key of
+// its reader may write, besides the tenant's own. This one ends at once: what
+// holds the golden is the volume's reference. A golden's directory is its
+// image's id.
+func (f FileReader) Prove(ctx context.Context, at tenant.Place, c volume.Credentials, s cephfs.Snapshot, node string) error {
 	m := rbd.Mapping{Namespace: s.Tenant, Image: s.Subvolume, Identity: rbd.Identity{ImageID: s.Directory}}
-	return f.reader.Lease(ctx, at, c, m, node, until)
+	return f.reader.Lease(ctx, at, c, m, node, time.Now())
 }

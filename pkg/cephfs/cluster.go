@@ -2,7 +2,6 @@ package cephfs
 
 import (
 	"context"
-	"time"
 
 	"github.com/sdp-csi/sdp-csi/pkg/record"
 	"github.com/sdp-csi/sdp-csi/pkg/tenant"
@@ -131,10 +130,9 @@ type Reader interface {
 	// Writer returns the user that may write the subvolume; volume.ErrDenied
 	// for a key that may only read the tenant's data.
 	Writer(ctx context.Context, at tenant.Place, c volume.Credentials, subvolume string) (volume.Credentials, error)
-	// Lease tells, for golden.Store.Leases, that node reads the golden of a
-	// snapshot until then. The key of that golden's reader alone may:
-	// volume.ErrDenied for any other.
-	Lease(ctx context.Context, at tenant.Place, c volume.Credentials, s Snapshot, node string, until time.Time) error
+	// Prove wraps volume.ErrDenied unless the key is that of the reader of the
+	// snapshot's golden. node is this one's name.
+	Prove(ctx context.Context, at tenant.Place, c volume.Credentials, s Snapshot, node string) error
 }
 
 // Reading is a record as a node reads it, and where it lay.

@@ -3,6 +3,7 @@ package cephfs_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -13,9 +14,7 @@ import (
 
 	"github.com/sdp-csi/sdp-csi/pkg/ceph"
 	"github.com/sdp-csi/sdp-csi/pkg/cephfs"
-	"github.com/sdp-csi/sdp-csi/pkg/cephfs/fuse"
 	"github.com/sdp-csi/sdp-csi/pkg/mount"
-	"github.com/sdp-csi/sdp-csi/pkg/sharing"
 	"github.com/sdp-csi/sdp-csi/pkg/tenant"
 	"github.com/sdp-csi/sdp-csi/pkg/volume"
 )
@@ -67,9 +66,20 @@ func (n *node) grant(ref volume.GoldenRef) {
 }
 
 // fresh is the stager of a driver that has just started.
-func (n *node) fresh() *cephfs.Stager {
-	m := fuse.New(fuse.Options{Host: n.host, StateDir: n.dir + "/state"})
-	return cephfs.NewStager(ceph.NewFileReader(n.reader), m, n.host, noSteps{}).Share(sharing.Options{StateDir: n.dir + "/state", Node: "node"})
+func (n *node) fresh() *cephfs.Stager { return newStager(n.reader, n.host, n.state()) }
+
+func (n *node) state() string { return filepath.Join(n.dir, "state") }
+
+// policy is what a node knows of the cluster: no key.
+func (n *node) policy() string {
+	at := n.acme.Cluster()
+	return fmt.Sprintf("clusters: [{id: test, monitors: [%q], pool: %s, fileSystem: cephfs}]\ntenants: [{name: %s, namespaces: [%s]}]\n",
+		at.Monitors[0], n.acme.Pool(), n.acme.Tenant(), n.acme.Tenant())
+}
+
+// patience bounds one call of a busy machine.
+func patience() (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.Background(), 5*time.Minute)
 }
 
 func (n *node) path(name string) string { return filepath.Join(n.dir, "staging", name) }
@@ -153,6 +163,18 @@ func wait(t *testing.T, what string, holds func() bool) {
 	}
 }
 
+// patiently asks a busy Ceph again.
+func (n *node) patiently(what string, do func() error) {
+	n.t.Helper()
+	wait(n.t, what, func() bool {
+		err := do()
+		if err != nil && !errors.Is(err, volume.ErrUnavailable) {
+			n.t.Fatalf("%s: %v", what, err)
+		}
+		return err == nil
+	})
+}
+
 // show creates read-only volumes of a golden.
 func (n *node) show(ref volume.GoldenRef, names ...string) {
 	n.t.Helper()
@@ -165,12 +187,10 @@ func (n *node) show(ref volume.GoldenRef, names ...string) {
 func (n *node) remove(ref volume.GoldenRef, names ...string) {
 	n.t.Helper()
 	for _, name := range names {
-		n.must(n.provisioner.Delete(context.Background(), n.acme, n.id(name)))
+		n.patiently("delete "+name, func() error { return n.provisioner.Delete(context.Background(), n.acme, n.id(name)) })
 	}
 	if ref.Name != "" {
-		if err := n.library.Delete(context.Background(), n.public, ref); err != nil && !errors.Is(err, volume.ErrInUse) {
-			n.t.Fatal(err)
-		}
+		n.patiently("delete "+ref.String(), func() error { return n.library.Delete(context.Background(), n.public, ref) })
 	}
 }
 

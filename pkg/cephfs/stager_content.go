@@ -8,7 +8,6 @@ import (
 	"path"
 	"path/filepath"
 	"strings"
-	"time"
 
 	"k8s.io/klog/v2"
 
@@ -56,10 +55,6 @@ type way struct {
 	key     volume.Credentials
 }
 
-// leaseTime is how long a golden's lease lasts. It is there to prove a key. The
-// volume's reference is what holds the snapshot.
-const leaseTime = 10 * time.Minute
-
 // way finds out how a volume is to be shown. That another tenant has the golden
 // mounted gives nobody a right to it: each time either the key of the golden's
 // reader is tried, or the record lies with the tenant that owns the content,
@@ -92,8 +87,8 @@ func (s *Stager) prove(ctx context.Context, at tenant.Place, of Snapshot, w way)
 	if node == "" {
 		node = FUSESource
 	}
-	if err := s.reader.Lease(ctx, at, w.key, of, node, time.Now().Add(leaseTime)); err != nil {
-		return way{}, fmt.Errorf("lease golden %s as %s: %w", w.content, w.key.User, err)
+	if err := s.reader.Prove(ctx, at, w.key, of, node); err != nil {
+		return way{}, fmt.Errorf("read golden %s as %s: %w", w.content, w.key.User, err)
 	}
 	return w, nil
 }

@@ -115,11 +115,11 @@ func (h *Host) Knows(fsType, name, value string) error {
 	return nil
 }
 
-// Move shows at `to`, a directory that it makes, what is mounted on from, and
-// there no more. options are the class's, as for Mount. The kernel moves no mount
-// that is shown in other namespaces too: so it is bound and then unmounted, and a
-// kill in between leaves both, until the next Move.
-func (h *Host) Move(ctx context.Context, from, to string, readOnly bool, options []string) error {
+// Bind shows at `to`, a directory that it makes, what is mounted on from as well.
+// Whatever is mounted there already wraps volume.ErrConflict. options are the
+// class's, as for Mount. Unmounting from then is how a mount is moved: the kernel
+// moves none that other namespaces see, too.
+func (h *Host) Bind(ctx context.Context, from, to string, readOnly bool, options []string) error {
 	s, err := parseSettings(ceph, readOnly, options)
 	if err != nil {
 		return err
@@ -129,7 +129,7 @@ func (h *Host) Move(ctx context.Context, from, to string, readOnly bool, options
 		return err
 	}
 	defer source.close()
-	err = h.change(ctx, to, makeEntry, func(e entry) error {
+	return h.change(ctx, to, makeEntry, func(e entry) error {
 		if err := e.mkdir(); err != nil {
 			return err
 		}
@@ -138,10 +138,13 @@ func (h *Host) Move(ctx context.Context, from, to string, readOnly bool, options
 		}
 		return bind(source, e, s.attrs)
 	})
-	if err != nil {
-		return err
-	}
-	return h.Unpublish(ctx, from)
+}
+
+// CheckOptions refuses mount options of a class that Bind and MountFileSystem
+// would.
+func CheckOptions(readOnly bool, options []string) error {
+	_, err := parseSettings(ceph, readOnly, options)
+	return err
 }
 
 // MakeDirectory makes path, whose way there has no symbolic link, a directory.

@@ -39,15 +39,11 @@ type director struct {
 
 func newDirector(t *testing.T, c *realceph.Ceph) *director {
 	t.Helper()
-	policy := c.Policy(acme, globex)
-	at, err := policy.Admit(acme, "")
-	if err != nil {
-		t.Fatal(err)
-	}
+	at := placeOf(t, c)
 	cluster := ceph.NewCluster(ceph.Options{})
 	t.Cleanup(cluster.Close)
 	d := &director{t: t, ceph: c, cluster: cluster, library: golden.NewLibrary(cluster, golden.Options{}), at: at, scene: scene.Scene{
-		Policy: fmt.Sprintf("clusters: [{id: %s, monitors: [%s], pool: %s}]\ntenants: [{name: acme, namespaces: [acme]}]\n",
+		Policy: fmt.Sprintf("clusters: [{id: %s, monitors: [%s], pool: %s, fileSystem: cephfs}]\ntenants: [{name: acme, namespaces: [acme]}]\n",
 			at.Cluster().ID, strings.Join(c.Monitors(), ", "), at.Pool()),
 		Users: map[string]scene.User{}, Volumes: map[string]string{}, Files: map[string]string{},
 		Records: map[string]rbd.Reading{},
@@ -56,7 +52,23 @@ func newDirector(t *testing.T, c *realceph.Ceph) *director {
 	dir := d.files()
 	d.volumes(d.golden(image.EROFS, dir), d.golden(image.Ext4, dir))
 	d.lock(scene.Locked)
+	d.cephfs(dir)
 	return d
+}
+
+// placeOf is the tenant's place in a fresh pool and in the file system.
+func placeOf(t *testing.T, c *realceph.Ceph) tenant.Place {
+	t.Helper()
+	row := strings.Replace(c.Cluster("test", c.Pool(acme, globex)), "{", "{fileSystem: cephfs, ", 1)
+	policy, err := tenant.Parse([]byte(fmt.Sprintf("clusters: [%s]\ntenants: [{name: %s, namespaces: [%s]}]\n", row, acme, acme)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	at, err := policy.Admit(acme, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return at
 }
 
 // users makes a user of each kind, its caps limited to one namespace.

@@ -95,7 +95,7 @@ func (f *Mounter) place(path string) string {
 
 // Mount implements cephfs.Mounter.
 func (f *Mounter) Mount(ctx context.Context, t cephfs.Target, path string, options []string, c volume.Credentials) error {
-	if err := t.MustBeTellable(c.User); err != nil {
+	if err := errors.Join(t.MustBeTellable(c.User), mount.CheckOptions(t.ReadOnly, options)); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, f.MapTimeout)
@@ -110,16 +110,27 @@ func (f *Mounter) Mount(ctx context.Context, t cephfs.Target, path string, optio
 	}
 	if there {
 		// A driver that was killed just then may not have come to this.
-		return f.Host.Unpublish(ctx, place)
+		return f.leave(ctx, place)
 	}
 	err = f.serve(ctx, t, place, c)
 	if err == nil {
-		err = f.Host.Move(ctx, place, path, t.ReadOnly, options)
+		err = f.Host.Bind(ctx, place, path, t.ReadOnly, options)
+	}
+	if err == nil {
+		err = f.leave(ctx, place)
 	}
 	if err != nil {
-		return errors.Join(err, f.giveUp(ctx, path))
+		return volume.Undone(err, f.giveUp(ctx, path))
 	}
 	return nil
+}
+
+// leave removes the place of a mount that is shown elsewhere by now.
+func (f *Mounter) leave(ctx context.Context, place string) error {
+	if err := f.unmount(ctx, place); err != nil {
+		return err
+	}
+	return f.Host.Unpublish(ctx, place)
 }
 
 // serve mounts t on place. A process that a killed driver has started there is
@@ -145,7 +156,7 @@ func (f *Mounter) serve(ctx context.Context, t cephfs.Target, place string, c vo
 		return err
 	}
 	if err := f.start(ctx, t, place, c); err != nil {
-		return errors.Join(fmt.Errorf("mount %s as %s: %w", t.Root, c.User, err), f.giveUp(ctx, place))
+		return volume.Undone(fmt.Errorf("mount %s as %s: %w", t.Root, c.User, err), f.giveUp(ctx, place))
 	}
 	return nil
 }
@@ -202,9 +213,10 @@ func (f *Mounter) clear(ctx context.Context, path, place string) error {
 	return f.Host.Unpublish(context.WithoutCancel(ctx), place)
 }
 
-// busyPatience is how long the kernel may have a mount open that nobody uses: it
-// lets one go a moment after the last of its files is closed.
-const busyPatience = 2 * time.Second
+// busyPatience is how long a mount may be open that nobody uses: the kernel lets
+// one go a moment after the last of its files is closed, and ceph-fuse looks
+// after it began whether it can be remounted.
+const busyPatience = 10 * time.Second
 
 func (f *Mounter) unmount(ctx context.Context, path string) error {
 	patience, cancel := context.WithTimeout(ctx, busyPatience)

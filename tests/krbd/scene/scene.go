@@ -21,6 +21,8 @@ type Scene struct {
 	Records map[string]rbd.Reading
 	// Golden is the image that the volume Function is a clone of.
 	Golden Golden
+	// CephFS is the same golden and other volumes as files.
+	CephFS Files
 	// Files are the digests (sha256, hex) of the goldens' files, by path.
 	Files map[string]string
 }
