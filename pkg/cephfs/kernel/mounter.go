@@ -80,7 +80,8 @@ func fileSystem(t cephfs.Target, user string) mount.FileSystem {
 	}
 }
 
-// meaning gives the kernel's answer a meaning. One that has one stays.
+// meaning gives the kernel's answer a meaning. One that has one stays. Monitors
+// that refuse a key are for the kernel the same as no MDS: EHOSTUNREACH.
 func meaning(err error) error {
 	means := volume.ErrUnavailable
 	switch {
@@ -90,6 +91,8 @@ func meaning(err error) error {
 		means = volume.ErrDenied
 	case errors.Is(err, unix.ENOENT):
 		means = volume.ErrNotFound
+	case errors.Is(err, unix.EHOSTUNREACH):
+		return fmt.Errorf("no MDS serves it, or the key is refused: %w: %w", err, means)
 	case errors.Is(err, unix.ENODEV), errors.Is(err, unix.ENOSYS):
 		means = volume.ErrUnsupported
 	}
