@@ -6,16 +6,18 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes/fake"
-
-	"github.com/prometheus/client_golang/prometheus"
+	"k8s.io/klog/v2"
+	"k8s.io/klog/v2/textlogger"
 
 	"github.com/sdp-csi/sdp-csi/pkg/golden"
 	"github.com/sdp-csi/sdp-csi/pkg/kubernetes/tenants"
@@ -40,6 +42,25 @@ type rig struct {
 	api    *fake.Clientset
 	ceph   *cephfake.Ceph
 	policy atomic.Pointer[tenant.Policy]
+	logs   journal
+}
+
+// journal holds what was logged.
+type journal struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (j *journal) Write(p []byte) (int, error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.text.Write(p)
+}
+
+func (j *journal) String() string {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.text.String()
 }
 
 func newRig(t *testing.T, policy string, namespaces ...string) *rig {
@@ -106,10 +127,13 @@ func (r *rig) options(identity string) tenants.Options {
 }
 
 // start runs a controller and returns how to stop it.
-func (r *rig) start(o tenants.Options) (stop func()) {
-	ctx, cancel := context.WithCancel(context.Background())
+func (r *rig) start(o tenants.Options) (stop func()) { return r.run(tenants.New(o).Run) }
+
+func (r *rig) run(run func(context.Context) error) (stop func()) {
+	logger := textlogger.NewLogger(textlogger.NewConfig(textlogger.Output(&r.logs), textlogger.Verbosity(5)))
+	ctx, cancel := context.WithCancel(klog.NewContext(context.Background(), logger))
 	ended := make(chan error, 1)
-	go func() { ended <- tenants.New(o).Run(ctx) }()
+	go func() { ended <- run(ctx) }()
 	return func() {
 		cancel()
 		if err := <-ended; err != nil {
@@ -183,3 +207,19 @@ const (
 	node   = "userID userKey writerID writerKey"
 	inline = "userID userKey"
 )
+
+// wantNoKeyIn looks for the keys of a Secret in texts.
+func (r *rig) wantNoKeyIn(fields map[string][]byte, texts []string) {
+	r.t.Helper()
+	for field, value := range fields {
+		_, key, _ := strings.Cut(string(value), ":")
+		if strings.HasSuffix(field, "Key") {
+			key = string(value)
+		}
+		for _, text := range texts {
+			if key != "" && strings.Contains(text, key) {
+				r.t.Errorf("the key of %s is in: %s", field, text)
+			}
+		}
+	}
+}
