@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"time"
@@ -19,6 +20,7 @@ type cluster interface {
 	rbd.Cluster
 	tenant.Accounts
 	golden.CloneLister
+	diagnosis
 }
 
 // fileSystem is CephFS as the commands need it.
@@ -48,6 +50,11 @@ type app struct {
 
 	// functions opens a namespace of a Kubernetes cluster. Tests put a fake here.
 	functions func(at kubernetes.Where, namespace string) (functions, error)
+
+	// abilities asks this machine's kernel, installation a Kubernetes cluster.
+	// Tests put fakes here.
+	abilities    func(ctx context.Context) []ability
+	installation installation
 
 	policy  *tenant.Policy
 	cluster cluster

@@ -26,7 +26,7 @@ const (
 
 const exitCodesHelp = `Exit codes:
   0    done
-  1    a bug of sdpctl
+  1    a bug of sdpctl, or doctor found a fault
   2    the command line, a name or the input is not valid
   3    what was named does not exist
   4    the name exists with other content, or another operation on it runs

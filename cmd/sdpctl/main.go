@@ -23,7 +23,7 @@ func run() int {
 		fmt.Fprintln(os.Stderr, "\nsdpctl: cleaning up; Ctrl-C again ends at once")
 	})
 	defer unwatch()
-	a := &app{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, survey: surveyNode, functions: liveFunctions}
+	a := &app{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, survey: surveyNode, functions: liveFunctions, abilities: nodeAbilities, installation: lookAtInstallation}
 	a.connect = func() (cluster, fileSystem, error) {
 		c := ceph.NewCluster(ceph.Options{})
 		return c, ceph.NewFileSystem(c), nil

@@ -13,7 +13,7 @@ const defaultPolicy = "/etc/sdp-csi/config.yaml"
 // newRootCommand returns sdpctl with all its commands.
 func newRootCommand(a *app) *cobra.Command {
 	root := group("sdpctl", "Manage the goldens, tenants and volumes of sdp-csi",
-		newGoldenCommand(a), newVolumeCommand(a), newTenantCommand(a), newFunctionCommand(a), newNodeCommand(a), newVersionCommand(a))
+		newGoldenCommand(a), newVolumeCommand(a), newTenantCommand(a), newFunctionCommand(a), newNodeCommand(a), newDoctorCommand(a), newVersionCommand(a))
 	root.Long = "sdpctl manages the shared data plane: goldens (sealed data sets that functions get clones of),\n" +
 		"tenants and volumes. `sdpctl node` looks at the machine that it runs on.\n\n" + exitCodesHelp
 	root.Example = `  sdpctl golden import --tenant acme resnet50:v1 ./model.h5

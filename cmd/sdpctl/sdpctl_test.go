@@ -33,13 +33,15 @@ tenants:
 
 // desk is where an operator sits: a policy file, a model, a Ceph.
 type desk struct {
-	t         *testing.T
-	ceph      *fake.Ceph
-	files     *fake.FileSystem
-	policy    string
-	model     string
-	stdin     string
-	functions func(kubernetes.Where, string) (functions, error)
+	t            *testing.T
+	ceph         *fake.Ceph
+	files        *fake.FileSystem
+	policy       string
+	model        string
+	stdin        string
+	functions    func(kubernetes.Where, string) (functions, error)
+	abilities    func(context.Context) []ability
+	installation installation
 }
 
 func newDesk(t *testing.T) *desk {
@@ -62,7 +64,7 @@ func (d *desk) run(args ...string) (stdout, stderr string, code int) {
 	var out, progress bytes.Buffer
 	a := &app{stdin: strings.NewReader(d.stdin), stdout: &out, stderr: &progress}
 	a.connect = func() (cluster, fileSystem, error) { return d.ceph, d.files, nil }
-	a.functions = d.functions
+	a.functions, a.abilities, a.installation = d.functions, d.abilities, d.installation
 	root := newRootCommand(a)
 	root.SetArgs(append([]string{"--config", d.policy}, args...))
 	err := root.ExecuteContext(context.Background())

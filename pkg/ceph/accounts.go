@@ -111,7 +111,7 @@ func (c *Cluster) Put(ctx context.Context, u tenant.User, a tenant.Access) error
 		arguments["prefix"] = "auth get-or-create"
 	case err != nil:
 		return err
-	case old.Caps.Mon == want.mon && old.Caps.OSD == want.osd && old.Caps.MDS == want.mds:
+	case want.are(old):
 		return nil
 	case !isOfPool(old.Caps.OSD, n.pool):
 		return fmt.Errorf("user %s is there and belongs to another pool than %s: two clusters of the policy must not be one Ceph with tenants of the same names (if that pool is gone, remove the user with ceph auth rm): %w", u, n.pool, volume.ErrConflict)
@@ -119,6 +119,21 @@ func (c *Cluster) Put(ctx context.Context, u tenant.User, a tenant.Access) error
 		arguments["prefix"] = "auth caps"
 	}
 	return c.ask(ctx, a.At, nil, arguments)
+}
+
+// Matches implements tenant.Inspector.
+func (c *Cluster) Matches(ctx context.Context, u tenant.User, a tenant.Access) (bool, error) {
+	n, err := c.names(ctx, a.At)
+	if err != nil {
+		return false, err
+	}
+	has, err := c.account(ctx, a.At, u)
+	return err == nil && capsOf(a, n).are(has), err
+}
+
+// are says whether an account has these caps and no others.
+func (c caps) are(a account) bool {
+	return a.Caps.Mon == c.mon && a.Caps.OSD == c.osd && a.Caps.MDS == c.mds
 }
 
 // names finds out how Ceph calls the place's pools.

@@ -53,6 +53,12 @@ func (r *Registrar) undoRevoked(ctx context.Context, at Place) error {
 	return refused
 }
 
+// Revoked says whether the tenant was cut off and not let in again.
+func (r *Registrar) Revoked(ctx context.Context, at Place) (bool, error) {
+	rec, _, err := r.readRevocation(ctx, at)
+	return rec.Revoked, err
+}
+
 func (r *Registrar) refuseRevoked(ctx context.Context, at Place) error {
 	rec, _, err := r.readRevocation(ctx, at)
 	if err != nil {

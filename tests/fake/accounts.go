@@ -132,6 +132,45 @@ func (c *Ceph) Put(ctx context.Context, u tenant.User, a tenant.Access) error {
 	})
 }
 
+// Matches compares what a user may do.
+func (c *Ceph) Matches(ctx context.Context, u tenant.User, a tenant.Access) (bool, error) {
+	return get(ctx, c.Faults, "Matches", u.String(), func() (bool, error) {
+		has, ok := c.registry.accounts[u]
+		if !ok {
+			return false, fmt.Errorf("user: %w", volume.ErrNotFound)
+		}
+		// Places of two policies are the same where they are called the same.
+		same := func(x, y tenant.SharedImage) bool {
+			return x.Place.String() == y.Place.String() && x.Name == y.Name && x.ImageID == y.ImageID
+		}
+		return has.access.Role == a.Role && has.access.At.String() == a.At.String() && slices.EqualFunc(has.access.Goldens, a.Goldens, same), nil
+	})
+}
+
+// Ping is answered by each cluster.
+func (c *Ceph) Ping(ctx context.Context, row *tenant.Cluster) error {
+	return c.do(ctx, "Ping", row.ID, func() error { return nil })
+}
+
+// Versions are of programs that nobody runs.
+func (c *Ceph) Versions(ctx context.Context, at tenant.Place) (map[string][]string, error) {
+	return get(ctx, c.Faults, "Versions", at.String(), func() (map[string][]string, error) {
+		return map[string][]string{"mon": {"18.2.0"}, "mgr": {"18.2.0"}, "osd": {"18.2.0"}, "mds": {"18.2.0"}}, nil
+	})
+}
+
+// UserCaps knows the controller's user «sdp» alone.
+func (c *Ceph) UserCaps(ctx context.Context, at tenant.Place, user string) (mon, osd string, err error) {
+	err = c.do(ctx, "UserCaps", user, func() error {
+		if user != "sdp" {
+			return fmt.Errorf("user: %w", volume.ErrNotFound)
+		}
+		mon, osd = "profile rbd", "profile rbd pool="+at.Pool()
+		return nil
+	})
+	return mon, osd, err
+}
+
 // Key returns a user's key.
 func (c *Ceph) Key(ctx context.Context, _ tenant.Place, u tenant.User) (volume.Credentials, error) {
 	return get(ctx, c.Faults, "Key", u.String(), func() (volume.Credentials, error) {

@@ -2,9 +2,11 @@ package tenants_test
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -22,10 +24,13 @@ import (
 // TestOnRealCeph lets the controller make tenants of a real Ceph: the keys in
 // the Secrets open what they are to open.
 func TestOnRealCeph(t *testing.T) {
-	policy := realceph.Policy(t, "acme=public/*", "public")
+	// Users are Ceph's, not a pool's: other tests must not have the same.
+	own := "t" + strings.ToLower(rand.Text()[:8])
+	shared := own + "-shared"
+	policy := realceph.Policy(t, own+"="+shared+"/*", shared)
 	cluster := ceph.NewCluster(ceph.Options{})
 	t.Cleanup(cluster.Close)
-	r := newRig(t, granting, "acme")
+	r := newRig(t, granting, own)
 	r.policy.Store(policy)
 	library := golden.NewLibrary(cluster, golden.Options{})
 	registrar := func(p *tenant.Policy) tenants.Registrar {
@@ -33,27 +38,27 @@ func TestOnRealCeph(t *testing.T) {
 	}
 	o := r.options("one")
 	o.Registrar, o.Poll = registrar, time.Second
-	t.Cleanup(func() { removeUsers(t, cluster, r.place("public"), r.place("acme")) })
+	t.Cleanup(func() { removeUsers(t, cluster, r.place(shared), r.place(own)) })
 	defer r.start(o)()
-	r.await(func() bool { return r.field("sdp-node-acme", "userKey") != "" })
+	r.await(func() bool { return r.field("sdp-node-"+own, "userKey") != "" })
 
 	model := filepath.Join(t.TempDir(), "model")
 	if err := os.WriteFile(model, []byte("weights"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	ref := volume.GoldenRef{Name: "m", Version: "v1"}
-	if _, err := library.Import(t.Context(), r.place("public"), ref, golden.Import{Source: image.Source{Path: model}}); err != nil {
+	if _, err := library.Import(t.Context(), r.place(shared), ref, golden.Import{Source: image.Source{Path: model}}); err != nil {
 		t.Fatal(err)
 	}
-	r.await(func() bool { return r.field("sdp-node-acme", "golden.public.m.v1") != "" })
+	r.await(func() bool { return r.field("sdp-node-"+own, "golden."+shared+".m.v1") != "" })
 
 	reader := ceph.NewReader(ceph.Options{})
 	t.Cleanup(reader.Close)
-	key := volume.Credentials{User: r.field("sdp-node-acme", "userID"), Key: volume.Secret(r.field("sdp-node-acme", "userKey"))}
-	if _, err := reader.Read(t.Context(), r.place("acme"), key, "revocation"); !errors.Is(err, volume.ErrNotFound) {
+	key := volume.Credentials{User: r.field("sdp-node-"+own, "userID"), Key: volume.Secret(r.field("sdp-node-"+own, "userKey"))}
+	if _, err := reader.Read(t.Context(), r.place(own), key, "revocation"); !errors.Is(err, volume.ErrNotFound) {
 		t.Errorf("the tenant's key in its own place: %v, want volume.ErrNotFound", err)
 	}
-	r.wantNoKeyIn(r.secret(home, "sdp-node-acme").Data, []string{r.logs.String()})
+	r.wantNoKeyIn(r.secret(home, "sdp-node-"+own).Data, []string{r.logs.String()})
 }
 
 // await waits for what a real Ceph takes its time for.
