@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -32,6 +33,7 @@ type rig struct {
 	ceph             *realceph.Ceph
 	cluster          *ceph.Cluster
 	library          *golden.Library
+	backend          string
 	pool, dir        string
 	one, two, public string
 	config           string // the policy file
@@ -43,15 +45,26 @@ type rig struct {
 // their time they wait for Ceph.
 func newRig(t *testing.T) *rig {
 	t.Helper()
+	return newRigOf(t, "rbd")
+}
+
+// newRigOf returns a rig whose goldens and volumes are of a backend.
+func newRigOf(t *testing.T, backend string) *rig {
+	t.Helper()
 	t.Parallel()
 	mark := strings.ToLower(rand.Text()[:8])
 	r := &rig{
 		t: t, ceph: realceph.New(t), one: "one-" + mark, two: "two-" + mark, public: "public-" + mark,
-		digests: map[string][sha256.Size]byte{}, cluster: ceph.NewCluster(ceph.Options{}),
+		digests: map[string][sha256.Size]byte{}, cluster: ceph.NewCluster(ceph.Options{}), backend: backend,
 	}
 	t.Cleanup(r.cluster.Close)
 	r.library = golden.NewLibrary(r.cluster, golden.Options{})
 	r.pool = r.ceph.Pool()
+	row := r.ceph.Cluster("test", r.pool)
+	if backend == "cephfs" {
+		row = strings.Replace(row, "{", "{fileSystem: cephfs, ", 1)
+		t.Cleanup(r.removeFiles)
+	}
 	// Not t.TempDir(), whose removal would go through mounts that a failed
 	// test has left.
 	dir, err := os.MkdirTemp("", "sharing")
@@ -63,7 +76,7 @@ func newRig(t *testing.T) *rig {
 	})
 	r.dir, r.config = dir, filepath.Join(dir, "config.yaml")
 	text := fmt.Sprintf("clusters: [%[1]s]\ntenants:\n- {name: %[2]s, namespaces: [%[2]s], goldens: [%[4]s/*], inline: true}\n- {name: %[3]s, namespaces: [%[3]s], goldens: [%[4]s/*]}\n- {name: %[4]s, namespaces: [%[4]s]}\n",
-		r.ceph.Cluster("test", r.pool), r.one, r.two, r.public)
+		row, r.one, r.two, r.public)
 	r.must(os.WriteFile(r.config, []byte(text), 0o600))
 	r.policy, err = tenant.Load(r.config)
 	r.must(err)
@@ -117,6 +130,21 @@ func (r *rig) removeUsers() {
 	}
 }
 
+// removeFiles removes what the tenants have in the file system, which is the
+// whole Ceph's. Read-only volumes have nothing there.
+func (r *rig) removeFiles() {
+	for _, group := range []string{r.one, r.two, r.public} {
+		for name := range r.digests {
+			if ref, err := volume.ParseGoldenRef(name); err == nil && group == r.public {
+				full := group + "." + ref.Image()
+				r.ceph.Admin("fs", "subvolume", "snapshot", "rm", "cephfs", full, volume.SealedSnapshot, "--group_name", group, "--force")
+				r.ceph.Admin("fs", "subvolume", "rm", "cephfs", full, "--group_name", group, "--force")
+			}
+		}
+		r.ceph.Admin("fs", "subvolumegroup", "rm", "cephfs", group, "--force")
+	}
+}
+
 // seed imports a golden of the public tenant with content of its own, and
 // gives who may use it their rights.
 func (r *rig) seed(name, fsType string) volume.Golden {
@@ -129,7 +157,13 @@ func (r *rig) seed(name, fsType string) volume.Golden {
 	r.must(os.Mkdir(dir, 0o755))
 	r.must(os.WriteFile(filepath.Join(dir, "model.h5"), model, 0o600))
 	r.digests[name] = sha256.Sum256(model)
-	_, err = r.library.Import(r.t.Context(), r.place(r.public), ref, golden.Import{Source: image.Source{Path: dir}, FsType: fsType})
+	in := golden.Import{Source: image.Source{Path: dir}, FsType: fsType}
+	if fsType == volume.FilesType {
+		files := ceph.NewFileSystem(r.cluster)
+		_, err = golden.NewLibrary(files, golden.Options{}).ImportFiles(r.t.Context(), files, r.place(r.public), ref, in)
+	} else {
+		_, err = r.library.Import(r.t.Context(), r.place(r.public), ref, in)
+	}
 	r.must(err)
 	_, err = r.registrar().Sync(r.t.Context(), r.place(r.one))
 	r.must(err)
@@ -189,7 +223,7 @@ func (r *rig) create(d *daemon.Driver, w want) string {
 	r.t.Helper()
 	request := &csi.CreateVolumeRequest{
 		Name: w.name, VolumeCapabilities: []*csi.VolumeCapability{w.capability()}, CapacityRange: &csi.CapacityRange{RequiredBytes: 320 << 20},
-		Parameters: map[string]string{"csi.storage.k8s.io/pvc/namespace": w.namespace},
+		Parameters: map[string]string{"csi.storage.k8s.io/pvc/namespace": w.namespace, "backend": r.backend},
 	}
 	for k, v := range w.parameters {
 		request.Parameters[k] = v
@@ -249,8 +283,8 @@ func (f *function) unstage(ctx context.Context, n csi.NodeClient) error {
 	return err
 }
 
-// left lists what nodes still have of this rig: mounts, loop devices and
-// exporters.
+// left lists what nodes still have of this rig: mounts, loop devices,
+// exporters and clients of CephFS.
 func (r *rig) left() (all []string) {
 	mounts, err := os.ReadFile("/proc/self/mountinfo")
 	if err != nil {
@@ -262,7 +296,8 @@ func (r *rig) left() (all []string) {
 		}
 	}
 	all = append(all, filesWith("/sys/block/loop*/loop/backing_file", r.dir)...)
-	return append(all, filesWith("/proc/[0-9]*/cmdline", "sdp-export\x00"+r.dir)...)
+	all = append(all, filesWith("/proc/[0-9]*/cmdline", "sdp-export\x00"+r.dir)...)
+	return append(all, slices.DeleteFunc(filesWith("/proc/[0-9]*/cmdline", r.dir), func(s string) bool { return !strings.Contains(s, "ceph-fuse ") })...)
 }
 
 // filesWith returns the files that have a text. One that goes away meanwhile

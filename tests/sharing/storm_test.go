@@ -13,6 +13,7 @@ import (
 	"github.com/container-storage-interface/spec/lib/go/csi"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/sdp-csi/sdp-csi/pkg/volume"
 	"github.com/sdp-csi/sdp-csi/tests/daemon"
 )
 
@@ -47,9 +48,15 @@ func nthGolden(i int) string { return fmt.Sprintf("golden-%d:v1", i) }
 // lives on a node, by some workers, while the driver is killed and started again.
 // Every read is right, and in the end nothing is left.
 func TestStormOfKills(t *testing.T) {
-	r, size := newRig(t), sizes()
+	for backend, fsTypes := range map[string][]string{"rbd": {"erofs", "ext4"}, "cephfs": {volume.FilesType}} {
+		t.Run(backend, func(t *testing.T) { stormOfKills(newRigOf(t, backend), fsTypes) })
+	}
+}
+
+func stormOfKills(r *rig, fsTypes []string) {
+	size := sizes()
 	for i := range size.goldens {
-		r.seed(nthGolden(i), []string{"erofs", "ext4"}[i%2])
+		r.seed(nthGolden(i), fsTypes[i%len(fsTypes)])
 	}
 	m := &mortal{r: r, killEvery: size.killEvery(), driver: r.start("node", "--golden-linger=1s", "--prefetch-limit=1000000000"), answers: make(chan struct{}, 1024)}
 	var all []*function
@@ -58,7 +65,7 @@ func TestStormOfKills(t *testing.T) {
 		w.parameters = map[string]string{"prefetch": []string{"none", "metadata", "all"}[i/3%3]}
 		all = append(all, r.function("node", w, r.create(m.driver, w)))
 	}
-	ctx, end := context.WithCancel(t.Context())
+	ctx, end := context.WithCancel(r.t.Context())
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
@@ -74,7 +81,7 @@ func TestStormOfKills(t *testing.T) {
 	err := group.Wait()
 	end()
 	<-ended
-	t.Logf("the driver was killed %d times", m.kills)
+	r.t.Logf("the driver was killed %d times", m.kills)
 	r.must(err)
 	r.wantNothing()
 }
