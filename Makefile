@@ -78,6 +78,7 @@ bench-cephfs: build ## Measure goldens in CephFS beside RBD; writes bench/out/ce
 .PHONY: lint
 lint: $(lint) ## Run the linters (golangci-lint, installed into .cache/bin)
 	$(lint) run --build-tags "$$(hack/ceph-tag),krbd,bench"
+	cd deploy/verify && $(CURDIR)/$(lint) run
 
 $(lint):
 	@hack/packages lint
