@@ -113,12 +113,13 @@ func (d *doctor) controller(ctx context.Context) {
 	}
 	check, pool := d.name("client."+d.controllerUser), d.pool.Pool()
 	mon, osd, err := d.cluster.UserCaps(ctx, d.pool, d.controllerUser)
-	fix := fmt.Sprintf("ceph auth caps client.%s mon 'profile rbd' osd 'profile rbd pool=%s'", d.controllerUser, pool)
+	rights := fmt.Sprintf("mon 'profile rbd' osd 'profile rbd pool=%s'", pool)
+	fix := fmt.Sprintf("ceph auth caps client.%s %s", d.controllerUser, rights)
 	switch {
 	case err != nil:
-		d.Unanswered(check, strings.Replace(fix, "auth caps", "auth get-or-create", 1), err)
+		d.Unanswered(check, fmt.Sprintf("ceph auth get-or-create client.%s %s", d.controllerUser, rights), err)
 	case strings.Contains(mon, "allow *") || strings.Contains(mon, "allow rwx"):
-		d.Doubt(check, fix, "may make users, which the controller does not need")
+		d.Doubt(check, "give the controller a user of its own: ceph auth get-or-create client.sdp "+rights, "may make users, which the controller does not need")
 	case !strings.Contains(mon, "profile rbd"):
 		d.Bad(check, fix, "lacks the profile rbd of the monitors")
 	case !strings.Contains(osd, "pool="+pool) && !strings.Contains(osd, "allow *"):

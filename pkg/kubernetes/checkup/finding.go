@@ -3,6 +3,7 @@ package checkup
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/sdp-csi/sdp-csi/pkg/volume"
 )
@@ -57,5 +58,7 @@ func (f *Findings) Unanswered(check, fix string, err error) {
 }
 
 func (f *Findings) add(l Level, check, fix, format string, args ...any) {
-	f.All = append(f.All, Finding{Area: f.Area, Check: check, Level: l, Says: fmt.Sprintf(format, args...), Fix: fix})
+	// What programs print has line ends.
+	says := strings.Join(strings.FieldsFunc(fmt.Sprintf(format, args...), func(r rune) bool { return r == '\n' }), "; ")
+	f.All = append(f.All, Finding{Area: f.Area, Check: check, Level: l, Says: says, Fix: fix})
 }
