@@ -241,7 +241,7 @@ func arguments(t cephfs.Target, place, user string) []string {
 	return []string{
 		"--conf=" + os.DevNull, "--no-mon-config", "--mon-host=[v2:" + strings.Join(t.Monitors, "],[v2:") + "]", "--id=" + user,
 		"--keyfile=" + mounter.KeyPath, "--client_fs=" + t.FileSystem, "--client_mountpoint=" + t.Root,
-		"--client_mount_timeout=15", "--client_die_on_failed_remount=false", "--client_die_on_failed_dentry_invalidate=false",
+		"--client_mount_timeout=30", "--client_die_on_failed_remount=false", "--client_die_on_failed_dentry_invalidate=false",
 		"--log-file=", "--admin-socket=", "-o", options, place,
 	}
 }
