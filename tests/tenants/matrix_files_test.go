@@ -81,7 +81,8 @@ func fileOperations() []fileOperation {
 		{"lead data into B's namespace", fileThief.leadAway, controller},
 		{"read the key of a volume", fileThief.readKey, secret},
 		{"write the key of a volume", fileThief.writeKey, controller},
-		{"read the record", fileThief.readFileRecord, tenants},
+		// A golden's reader reads its record by the beginning of the name.
+		{"read the record", fileThief.readFileRecord, byFileRole(own, own, [4]bool{false, false, true, true}, nobody)},
 		{"write a record", fileThief.writeFileRecord, records},
 		{"write a lease", fileThief.writeFileLease, byFileRole(own, own, onlyGranted, nobody)},
 	}
@@ -160,8 +161,13 @@ func (s *filesScene) written(name string, id volume.ID) tree {
 		_, err := s.provisioner.Create(s.t.Context(), at, tenant.Place{}, at.VolumeID(volume.CephFS, spec.Name), spec)
 		return err
 	})
-	tr := tree{name: name, owner: id.Tenant, snapshot: "snap." + snap.Hash, record: "sdp.fs.vol." + id.Hash}
+	tr := tree{name: name, owner: id.Tenant, record: "sdp.fs.vol." + id.Hash}
 	tr.subvolume, tr.directory = s.subvolumeOf(id)
+	taken := s.snapshots(id.Tenant, tr.subvolume)
+	if len(taken) != 1 {
+		s.t.Fatalf("volume %s has the snapshots %q, want one", id, taken)
+	}
+	tr.snapshot = taken[0]
 	return tr
 }
 
