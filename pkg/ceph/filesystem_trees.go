@@ -41,13 +41,20 @@ func (f FileSystem) open(ctx context.Context, at tenant.Place, root string) (*tr
 	}
 	mount, err := libcephfs.CreateFromRados(s.conn.conn)
 	if err == nil {
-		err = errors.Join(mount.SelectFilesystem(name), mount.MountWithRoot(root))
+		err = errors.Join(mount.SelectFilesystem(name), actAsRoot(mount), mount.MountWithRoot(root))
 	}
 	if err != nil {
 		f.connections.release(s, isBroken(err))
 		return nil, fmt.Errorf("mount %s of file system %s: %w", root, name, classify(err))
 	}
 	return &tree{mount: mount, root: root, release: func() { f.connections.release(s, false) }}, nil
+}
+
+// actAsRoot has libcephfs ask as root, whose the directories are, whoever this
+// process is: in Kubernetes the controllers run as nobody. What may be done is
+// decided by the user's caps.
+func actAsRoot(mount *libcephfs.MountInfo) error {
+	return errors.Join(mount.SetConfigOption("client_mount_uid", "0"), mount.SetConfigOption("client_mount_gid", "0"))
 }
 
 // Close implements io.Closer. What was written is durable after it.
