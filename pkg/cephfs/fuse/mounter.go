@@ -238,11 +238,13 @@ func arguments(t cephfs.Target, place, user string) []string {
 	if t.ReadOnly {
 		options += "," + readOnly
 	}
+	// No files of its own but the log of the mounter: ceph-fuse ends where it
+	// cannot make its run-dir, and a container's root may be read-only.
 	return []string{
 		"--conf=" + os.DevNull, "--no-mon-config", "--mon-host=[v2:" + strings.Join(t.Monitors, "],[v2:") + "]", "--id=" + user,
 		"--keyfile=" + mounter.KeyPath, "--client_fs=" + t.FileSystem, "--client_mountpoint=" + t.Root,
 		"--client_mount_timeout=30", "--client_die_on_failed_remount=false", "--client_die_on_failed_dentry_invalidate=false",
-		"--log-file=", "--admin-socket=", "-o", options, place,
+		"--log-file=", "--admin-socket=", "--run-dir=", "-o", options, place,
 	}
 }
 
