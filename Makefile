@@ -18,6 +18,9 @@ SIZE ?=
 DIR ?=
 demo_flags = $(if $(BACKEND),-backend=$(BACKEND)) $(if $(KEEP),-keep) $(if $(SIZE),-size=$(SIZE)) $(if $(DIR),-dir=$(DIR))
 
+# make e2e RUN='reboot|clone'
+RUN ?=
+
 # make image BASE=debian:13-slim IMAGE=registry.example/sdp-csi TAG=v1
 # make image BASE=localhost/sdp-base:12   (no registry in reach)
 BASE ?= debian:12-slim
@@ -26,7 +29,7 @@ TAG ?= dev
 
 .PHONY: help
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' Makefile
 
 .PHONY: build
 build: ## Build the programs into bin/
@@ -55,6 +58,11 @@ test-tenants: ## Try to cross the walls between tenants, on a throwaway real Cep
 test-krbd: ## Test the kernel mapper in a virtual machine (SDP_SKIP_KRBD=1 skips it)
 	@hack/krbd
 
+.PHONY: e2e
+e2e: build ## Test the driver on a real Kubernetes and Ceph; RUN= picks cases (SDP_SKIP_E2E=1 skips it)
+	@hack/packages kubernetes
+	@hack/e2e $(if $(RUN),-test.run 'TestEndToEnd/$(RUN)')
+
 # bench runs one benchmark's package on a throwaway Ceph, with the programs of
 # bin/, and writes its figures to bench/out.
 bench = SDP_BIN=$(CURDIR)/bin SDP_BENCH_OUT=$(CURDIR)/bench/out hack/with-ceph \
@@ -77,7 +85,7 @@ bench-cephfs: build ## Measure goldens in CephFS beside RBD; writes bench/out/ce
 
 .PHONY: lint
 lint: $(lint) ## Run the linters (golangci-lint, installed into .cache/bin)
-	$(lint) run --build-tags "$$(hack/ceph-tag),krbd,bench"
+	$(lint) run --build-tags "$$(hack/ceph-tag),krbd,bench,e2e"
 	cd deploy/verify && $(CURDIR)/$(lint) run
 
 $(lint):

@@ -1,0 +1,45 @@
+//go:build e2e
+
+package e2e
+
+import "testing"
+
+// TestEndToEnd runs one case after the other on one cluster: some of them stop
+// parts of it. A case leaves nothing of its own behind.
+func TestEndToEnd(t *testing.T) {
+	defer tellOnFailure(t)
+	s := newScene(t)
+	for _, c := range []struct {
+		name string
+		test func(*scene, *testing.T)
+	}{
+		{"golden", (*scene).golden},
+		{"granted", (*scene).granted},
+		{"waiting", (*scene).waiting},
+		{"ephemeral", (*scene).ephemeral},
+		{"pipeline", (*scene).pipeline},
+		{"clone", (*scene).clone},
+		{"resize", (*scene).resize},
+		{"block", (*scene).block},
+		{"by hand", (*scene).byHand},
+		{"sharing", (*scene).sharing},
+		{"CephFS", (*scene).files},
+		{"inline", (*scene).withoutClaim},
+		{"timing", (*scene).timing},
+		{"rights", (*scene).rights},
+		{"refused", (*scene).refused},
+		{"forged", (*scene).forged},
+		{"forged inline", (*scene).forgedInline},
+		{"leader moves", (*scene).leaderMoves},
+		{"controller killed", (*scene).controllerKilled},
+		{"node pod deleted", (*scene).nodePodDeleted},
+		{"kubelet restarted", (*scene).kubeletRestarted},
+		{"Ceph stopped", (*scene).cephStopped},
+		{"reboot", (*scene).reboot},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			defer tellOnFailure(t)
+			c.test(s, t)
+		})
+	}
+}

@@ -1,0 +1,115 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+)
+
+// forged: a pod of another tenant gets nothing by a PersistentVolume that names
+// acme's volume, neither with its own tenant's keys nor with acme's.
+func (s *scene) forged(t *testing.T) {
+	bound(t, claim{namespace: "acme", name: "private", class: classGolden})
+	handle := kubectl(t, "get", "pv", "-o", `jsonpath={.items[?(@.spec.claimRef.name=="private")].spec.csi.volumeHandle}`)
+	for _, keys := range []string{"globex", "acme"} {
+		t.Run("keys of "+keys, func(t *testing.T) {
+			apply(t, static("forged", handle, "globex", "stolen", keys, "ReadOnlyMany", "Retain"))
+			thief := "thief-with-" + keys
+			start(t, function{namespace: "globex", name: thief, volume: of("stolen")})
+			t.Log(event(t, "globex", thief, "MountVolume", "PermissionDenied"))
+			s.neverRan(t, "globex", thief)
+		})
+	}
+}
+
+// neverRan holds a pod to not having started its container.
+func (*scene) neverRan(t testing.TB, namespace, pod string) {
+	t.Helper()
+	state := kubectl(t, "-n", namespace, "get", "pod", pod, "-o", "jsonpath={.status.phase} {.status.containerStatuses[*].state}")
+	if !strings.HasPrefix(state, "Pending") || strings.Contains(state, "running") {
+		t.Errorf("the pod is %s", state)
+	}
+}
+
+// static is a PersistentVolume made by hand, with the claim that it is for.
+func static(name, handle, namespace, claim, keys, mode, policy string) string {
+	return fmt.Sprintf(`apiVersion: v1
+kind: PersistentVolume
+metadata: {name: %[1]s, annotations: {pv.kubernetes.io/provisioned-by: %[8]s}}
+spec:
+  capacity: {storage: 1Gi}
+  accessModes: [%[6]s]
+  persistentVolumeReclaimPolicy: %[7]s
+  storageClassName: ""
+  claimRef: {namespace: %[3]s, name: %[4]s}
+  csi:
+    driver: %[8]s
+    volumeHandle: %[2]s
+    nodeStageSecretRef: {namespace: %[9]s, name: sdp-node-%[5]s}
+---
+apiVersion: v1
+kind: PersistentVolumeClaim
+metadata: {namespace: %[3]s, name: %[4]s}
+spec:
+  storageClassName: ""
+  volumeName: %[1]s
+  accessModes: [%[6]s]
+  resources: {requests: {storage: 1Gi}}
+`, name, handle, namespace, claim, keys, mode, policy, driverName, driverNamespace)
+}
+
+// byHand: a volume that was kept is bound again by a PersistentVolume made by
+// hand.
+func (s *scene) byHand(t *testing.T) {
+	var pv, handle string
+	kept := t.Run("keep", func(t *testing.T) {
+		t.Cleanup(func() { kubectl(t, "delete", "--ignore-not-found", "pv", pv) }) // after its claim
+		bound(t, claim{namespace: "acme", name: "kept", class: classGolden})
+		pv = kubectl(t, "-n", "acme", "get", "pvc", "kept", "-o", "jsonpath={.spec.volumeName}")
+		handle = kubectl(t, "get", "pv", pv, "-o", "jsonpath={.spec.csi.volumeHandle}")
+		kubectl(t, "patch", "pv", pv, "--patch", `{"spec": {"persistentVolumeReclaimPolicy": "Retain"}}`)
+	})
+	if !kept {
+		return
+	}
+	apply(t, static("by-hand", handle, "acme", "again", "acme", "ReadOnlyMany", "Delete"))
+	waitFor(t, "acme", "jsonpath={.status.phase}=Bound", "pvc/again")
+	ready(t, function{namespace: "acme", name: "old-reader", volume: of("again")})
+	s.readsModel(t, "acme", "old-reader")
+}
+
+// refused: a claim that cannot have a volume says why.
+func (s *scene) refused(t *testing.T) {
+	for name, c := range map[string]struct {
+		namespace, golden string
+		words             []string
+	}{
+		"unknown":     {"acme", "nothing:v1", []string{"nothing"}},
+		"not granted": {"globex", "public/resnet50:v2", []string{"public"}},
+		"foreign":     {"default", "resnet50:v1", []string{"default", "tenant"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			class := class("refused", "Immediate", fmt.Sprintf("golden: %q", c.golden))
+			apply(t, class, claim{namespace: c.namespace, name: "refused", class: "refused"}.String())
+			t.Log(event(t, c.namespace, "refused", append(c.words, "desc = ")...))
+		})
+	}
+}
+
+// rights: the node's account reads no Secret and makes no token.
+func (s *scene) rights(t *testing.T) {
+	accounts := strings.Fields(kubectl(t, "-n", driverNamespace, "get", "daemonset", "-o", "jsonpath={.items[*].spec.template.spec.serviceAccountName}"))
+	for _, account := range accounts {
+		as := "--as=system:serviceaccount:" + driverNamespace + ":" + account
+		for _, right := range [][]string{{"get", "secrets"}, {"list", "secrets"}, {"create", "serviceaccounts/token"}, {"create", "pods"}} {
+			for _, namespace := range []string{driverNamespace, "acme", "kube-system"} {
+				args := append([]string{"-n", namespace, "auth", "can-i", as}, right...)
+				if out, _ := try(args...); strings.TrimSpace(out) != "no" {
+					t.Errorf("may %s %s in %s: %q", account, right, namespace, out)
+				}
+			}
+		}
+	}
+}
