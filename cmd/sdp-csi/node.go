@@ -24,18 +24,19 @@ func (p *process) addNode(ctx context.Context, reader *ceph.Reader) error {
 	}
 	p.beside = append(p.beside, images.Run)
 	stagers, shown := driver.Stagers{volume.RBD: images}, &goldens{images: images}
+	inline := map[volume.Backend]driver.Goldens{volume.RBD: images}
 	files, err := p.fileStager(ctx, reader, host, o)
 	if err != nil {
 		return err
 	}
 	if files != nil {
 		p.beside = append(p.beside, files.Run)
-		stagers[volume.CephFS], shown.files = files, files
+		stagers[volume.CephFS], shown.files, inline[volume.CephFS] = files, files, files
 	}
 	p.registry.MustRegister(shown.describe())
 	p.server.Node = driver.NewNode(driver.NodeOptions{
 		ID: p.nodeID, MaxVolumes: p.maxVolumes, RequirePodInfo: p.requirePodInfo, Policy: p.source.Policy,
-		Stager: stagers, Mounter: host, Goldens: map[volume.Backend]driver.Goldens{volume.RBD: images},
+		Stager: stagers, Mounter: host, Goldens: inline,
 	})
 	return nil
 }

@@ -36,5 +36,14 @@ func (f FileReader) Writer(ctx context.Context, at tenant.Place, c volume.Creden
 // image's id.
 func (f FileReader) Prove(ctx context.Context, at tenant.Place, c volume.Credentials, s cephfs.Snapshot, node string) error {
 	m := rbd.Mapping{Namespace: s.Tenant, Image: s.Subvolume, Identity: rbd.Identity{ImageID: s.Directory}}
-	return f.reader.Lease(ctx, at, c, m, node, time.Now())
+	return f.reader.Lease(ctx, at, c, m, node+proofSuffix, time.Now())
+}
+
+// proofSuffix keeps a proof from ending the node's lease.
+const proofSuffix = "/proof"
+
+// Lease implements cephfs.Reader.
+func (f FileReader) Lease(ctx context.Context, at tenant.Place, c volume.Credentials, s cephfs.Snapshot, node string, until time.Time) error {
+	m := rbd.Mapping{Namespace: s.Tenant, Image: s.Subvolume, Identity: rbd.Identity{ImageID: s.Directory}}
+	return f.reader.Lease(ctx, at, c, m, node, until)
 }

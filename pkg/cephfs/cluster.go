@@ -2,6 +2,7 @@ package cephfs
 
 import (
 	"context"
+	"time"
 
 	"github.com/sdp-csi/sdp-csi/pkg/record"
 	"github.com/sdp-csi/sdp-csi/pkg/tenant"
@@ -133,6 +134,10 @@ type Reader interface {
 	// Prove wraps volume.ErrDenied unless the key is that of the reader of the
 	// snapshot's golden. node is this one's name.
 	Prove(ctx context.Context, at tenant.Place, c volume.Credentials, s Snapshot, node string) error
+	// Lease tells, for golden.Store.Leases, that node reads the golden of a
+	// snapshot until then, whatever Prove does. The key of that golden's reader
+	// may, and of those of other tenants none: volume.ErrDenied.
+	Lease(ctx context.Context, at tenant.Place, c volume.Credentials, s Snapshot, node string, until time.Time) error
 }
 
 // Reading is a record as a node reads it, and where it lay.

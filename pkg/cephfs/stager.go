@@ -35,6 +35,7 @@ type Stager struct {
 
 	goldens *sharing.Node[content] // what volumes share
 	own     *sharing.Node[content] // what one volume has for itself
+	leases  *leases                // of goldens that inline volumes show
 }
 
 // NewStager returns a Stager that shares goldens by default: see Share. All
@@ -45,7 +46,7 @@ func NewStager(r Reader, m Mounter, h Host, s sharing.Steps) *Stager {
 
 // Share returns a stager that shares goldens as o says.
 func (s *Stager) Share(o sharing.Options) *Stager {
-	sharer := &Stager{reader: s.reader, mounter: s.mounter, host: s.host, steps: s.steps}
+	sharer := &Stager{reader: s.reader, mounter: s.mounter, host: s.host, steps: s.steps, leases: &leases{}}
 	o = o.WithDefaults()
 	sharer.goldens = sharer.node(o, "golden-fs")
 	o.Linger = 0

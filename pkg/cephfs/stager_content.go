@@ -90,6 +90,8 @@ func (s *Stager) prove(ctx context.Context, at tenant.Place, of Snapshot, w way)
 	if err := s.reader.Prove(ctx, at, w.key, of, node); err != nil {
 		return way{}, fmt.Errorf("read golden %s as %s: %w", w.content, w.key.User, err)
 	}
+	// Inline volumes that an earlier driver has shown may need a lease.
+	s.leases.offer(lease{at: at, of: of, c: w.key, golden: w.content})
 	return w, nil
 }
 

@@ -8,8 +8,8 @@ import (
 )
 
 // Run sweeps until ctx ends, at once and then often enough that no golden
-// lingers much longer than it should.
-func (s *Stager) Run(ctx context.Context) { s.goldens.Run(ctx, s.Sweep, func(context.Context) {}) }
+// lingers much longer than it should, and renews the leases of inline volumes.
+func (s *Stager) Run(ctx context.Context) { s.goldens.Run(ctx, s.Sweep, s.renewLeases) }
 
 // Sweep takes away mounts that no volume shows: goldens when they have lingered,
 // others at once. A killed driver's leftovers are among them. What a call is at

@@ -1,5 +1,7 @@
 package volume
 
+import "strings"
+
 // Stage is what NodeStageVolume was asked for.
 type Stage struct {
 	ID          ID
@@ -47,7 +49,12 @@ type Inline struct {
 
 // InlineShown begins what the mount table tells of the inline volume that a CO
 // calls handle, a word without colons.
-func InlineShown(handle string) string { return "inline:" + handle + ":" }
+func InlineShown(handle string) string { return inlineMark + handle + ":" }
+
+const inlineMark = "inline:"
+
+// IsInlineShown says whether the mount table tells so of an inline volume.
+func IsInlineShown(s string) bool { return strings.HasPrefix(s, inlineMark) }
 
 // String returns what the mount table tells of the volume. No volume's ID is
 // like it.

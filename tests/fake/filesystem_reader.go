@@ -48,5 +48,11 @@ func writerOf(full string) volume.Credentials {
 // Prove notes a reader beside a golden, which its key alone may.
 func (r FileReader) Prove(ctx context.Context, at tenant.Place, by volume.Credentials, s cephfs.Snapshot, node string) error {
 	m := rbd.Mapping{Namespace: s.Tenant, Image: s.Subvolume, Identity: rbd.Identity{ImageID: s.Directory}}
-	return r.files.Ceph.Lease(ctx, at, by, m, node, time.Now())
+	return r.files.Ceph.Lease(ctx, at, by, m, node+"/proof", time.Now())
+}
+
+// Lease notes a reader beside a golden.
+func (r FileReader) Lease(ctx context.Context, at tenant.Place, by volume.Credentials, s cephfs.Snapshot, node string, until time.Time) error {
+	m := rbd.Mapping{Namespace: s.Tenant, Image: s.Subvolume, Identity: rbd.Identity{ImageID: s.Directory}}
+	return r.files.Ceph.Lease(ctx, at, by, m, node, until)
 }

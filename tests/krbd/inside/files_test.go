@@ -10,6 +10,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/sdp-csi/sdp-csi/pkg/cephfs"
 	"github.com/sdp-csi/sdp-csi/pkg/cephfs/kernel"
@@ -63,6 +64,10 @@ func (h handedFiles) Writer(_ context.Context, _ tenant.Place, _ volume.Credenti
 }
 
 func (h handedFiles) Prove(context.Context, tenant.Place, volume.Credentials, cephfs.Snapshot, string) error {
+	return nil
+}
+
+func (h handedFiles) Lease(context.Context, tenant.Place, volume.Credentials, cephfs.Snapshot, string, time.Time) error {
 	return nil
 }
 
