@@ -111,6 +111,11 @@ func (p *Provisioner) removeSnapshot(ctx context.Context, at tenant.Place, id vo
 		return err
 	}
 	if err := p.book.Claim(ctx, at, name, rec); err != nil {
+		if errors.Is(err, volume.ErrPending) {
+			// The other controller may have forgotten the references before we
+			// closed them: what is closed has to go.
+			err = volume.Undone(err, p.cluster.RemoveSnapshot(context.WithoutCancel(ctx), at, rec.Parent.Subvolume, rec.Parent.Name))
+		}
 		return err
 	}
 	if err := p.dropSnapshot(ctx, at, rec.Parent); err != nil {

@@ -72,7 +72,10 @@ func onBackends(t *testing.T, test func(*testing.T, backend)) {
 	for name, begin := range map[string]func(*testing.T) backend{
 		"fake rbd": fakeImages, "fake cephfs": fakeFiles, "ceph rbd": realImages, "ceph cephfs": realFiles,
 	} {
-		t.Run(name, func(t *testing.T) { test(t, begin(t)) })
+		t.Run(name, func(t *testing.T) {
+			t.Parallel() // they wait for Ceph, each for itself
+			test(t, begin(t))
+		})
 	}
 }
 
