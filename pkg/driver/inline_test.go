@@ -25,8 +25,7 @@ const (
 // a golden, as has public.
 func newInlineRig(t *testing.T) *rig {
 	t.Helper()
-	var r *rig
-	r = newRig(t, func(_ *driver.ControllerOptions, o *driver.NodeOptions) {
+	r := newRig(t, func(_ *driver.ControllerOptions, o *driver.NodeOptions) {
 		images := o.Stager.(*rbd.Stager).Share(rbd.Sharing{Node: "node-1"})
 		o.Stager, o.Goldens = images, map[volume.Backend]driver.Goldens{volume.RBD: images}
 	})

@@ -108,7 +108,7 @@ func clearStale(path string) error {
 // answer serves one connection. A fault of ours must not end the programs of
 // all others.
 func (s *Server) answer(log klog.Logger, conn *net.UnixConn) {
-	defer conn.Close()
+	defer func() { _ = conn.Close() }()
 	defer func() {
 		if fault := recover(); fault != nil {
 			log.Error(nil, "a connection met a fault of the mounter", "fault", fault)

@@ -85,7 +85,7 @@ func TestExplain(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := explain(file, cause); !errors.Is(err, want) || want == errOdd && !errors.Is(err, volume.ErrUnavailable) {
+		if err := explain(file, cause); !errors.Is(err, want) || errors.Is(want, errOdd) && !errors.Is(err, volume.ErrUnavailable) {
 			t.Errorf("%q: %v", said, err)
 		}
 		_ = file.Close()

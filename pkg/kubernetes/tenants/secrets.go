@@ -82,7 +82,7 @@ func (l *leading) put(ctx context.Context, w wanted) error {
 		return w.tell("read", err)
 	}
 	if old.Labels[labelPart] != part {
-		return fmt.Errorf("Secret %s/%s is there and was not made by sdp-csi: rename or delete it: %w", w.namespace, w.name, volume.ErrConflict)
+		return fmt.Errorf("the Secret %s/%s is there and was not made by sdp-csi: rename or delete it: %w", w.namespace, w.name, volume.ErrConflict)
 	}
 	if w.is(old) {
 		return nil
