@@ -6,7 +6,10 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	core "k8s.io/client-go/testing"
 )
 
 func TestNamespacesGetTheirSecrets(t *testing.T) {
@@ -199,5 +202,23 @@ func TestSeveralClustersHaveSecretsEach(t *testing.T) {
 		defer r.start(r.options("one"))()
 		settle(time.Minute)
 		r.want("acme/sdp-ro: "+inline, "acme/sdp-ro.cold: "+inline, "sdp-csi/sdp-node-acme: "+node, "sdp-csi/sdp-node-acme.cold: "+node)
+	})
+}
+
+// The roles of deploy/kubernetes name the first cluster's sdp-ro alone.
+func TestASecretThatMustNotBeReadIsNoFault(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		policy := strings.Replace(granting, `pool: rbd}]`, `pool: rbd}, {id: cold, monitors: ["10.0.0.2:3300"], pool: rbd}]`, 1)
+		r := newRig(t, policy, "globex")
+		r.api.PrependReactor("get", "secrets", func(a core.Action) (bool, runtime.Object, error) {
+			name := a.(core.GetAction).GetName()
+			return name == "sdp-ro.cold", nil, apierrors.NewForbidden(corev1.Resource("secrets"), name, nil)
+		})
+		defer r.start(r.options("one"))()
+		settle(time.Minute)
+		r.want("sdp-csi/sdp-node-globex: "+node, "sdp-csi/sdp-node-globex.cold: "+node)
+		if e := r.events("globex"); len(e) > 0 {
+			t.Errorf("events of globex: %q", e)
+		}
 	})
 }
