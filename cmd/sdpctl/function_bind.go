@@ -17,6 +17,7 @@ type bindFlags struct {
 	target
 	golden, digest, path string
 	container, secret    string
+	backend              string
 	claim, class         string
 	fragment, inPlace    bool
 }
@@ -48,6 +49,7 @@ func newFunctionBindCommand(a *app) *cobra.Command {
 	flags := cmd.Flags()
 	flags.StringVar(&f.golden, "golden", "", "the golden, as the function's tenant calls it: [TENANT/]NAME:VERSION")
 	flags.StringVar(&f.digest, "digest", "", "the golden's digest, if it is known: Ceph and the policy are not asked then")
+	flags.StringVar(&f.backend, "backend", string(volume.RBD), "with --digest: the storage that has the golden, rbd or cephfs")
 	flags.StringVar(&f.path, "path", "", "where the function sees it, like /data/model")
 	flags.StringVar(&f.container, "container", "", "the container that sees it, where there are several")
 	flags.StringVar(&f.secret, "secret", function.DefaultSecret, "the Secret that an inline volume is read with")
@@ -62,6 +64,8 @@ func (f *bindFlags) check(cmd *cobra.Command, args []string) error {
 	switch {
 	case f.golden == "" || f.path == "":
 		return fmt.Errorf("%s needs --golden and --path: %w", cmd.CommandPath(), errUsage)
+	case f.backend != string(volume.RBD) && f.backend != string(volume.CephFS):
+		return fmt.Errorf("--backend cannot be %.32q: use rbd or cephfs: %w", f.backend, errUsage)
 	case f.class != "" && f.claim == "":
 		return fmt.Errorf("--class makes the claim of --pvc: name that too: %w", errUsage)
 	case f.inPlace && (f.file == "" || f.file == "-"):
@@ -93,7 +97,7 @@ func (a *app) binding(ctx context.Context, f *bindFlags, namespace string) (b fu
 	if err != nil {
 		return b, 0, err
 	}
-	b = function.Binding{Golden: ref, Digest: f.digest, Path: f.path, Claim: f.claim, Cluster: f.cluster, Secret: f.secret}
+	b = function.Binding{Golden: ref, Digest: f.digest, Path: f.path, Claim: f.claim, Cluster: f.cluster, Backend: volume.Backend(f.backend), Secret: f.secret}
 	if err := b.Check(); err != nil || f.digest != "" {
 		return b, volume.DefaultSize, err
 	}
@@ -115,7 +119,7 @@ func (a *app) binding(ctx context.Context, f *bindFlags, namespace string) (b fu
 		return b, 0, err
 	}
 	g, err := l.Resolve(ctx, owner, ref)
-	b.Digest = g.Digest
+	b.Digest, b.Backend = g.Digest, g.Backend()
 	return b, g.Size, err
 }
 

@@ -143,6 +143,8 @@ func (a *app) boundState(ctx context.Context, f *showFlags, namespace string, b 
 		return "the golden is " + string(g.State), nil
 	case g.Digest != b.Digest:
 		return "the golden has digest " + g.Digest, nil
+	case b.Claim == "" && g.Backend() != b.Backend:
+		return "the golden is in backend " + string(g.Backend()), nil
 	}
 	return stateMatches, nil
 }

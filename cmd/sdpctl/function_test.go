@@ -97,6 +97,27 @@ func TestFunctionBindAndShowAFile(t *testing.T) {
 	d.must("function", "show", "-f", path, "--offline")
 }
 
+// An inline volume names the backend of a golden that is no image, and show
+// tells where it does not.
+func TestFunctionBindAGoldenInFiles(t *testing.T) {
+	d := newCounter(t)
+	d.must("golden", "import", "--tenant", "acme", "corpus:v1", d.model, "--backend", "cephfs")
+	path := d.manifest(functionText)
+	bind := []string{"function", "bind", "--golden", "acme/corpus:v1", "--path", "/data", "-f", path}
+	out := d.must(bind...)
+	if !strings.Contains(out, "backend: cephfs") {
+		t.Errorf("bind writes no backend:\n%s", out)
+	}
+	if known := d.must(append(bind, "--digest", "sha256:00", "--backend", "cephfs")...); !strings.Contains(known, "backend: cephfs") {
+		t.Errorf("bind with a digest writes no backend:\n%s", known)
+	}
+	d.must("function", "show", "-f", d.manifest(out))
+	astray := d.manifest(strings.Replace(out, "backend: cephfs", "backend: rbd", 1))
+	if out, _, code := d.run("function", "show", "-f", astray); code != exitConflict || !strings.Contains(out, "the golden is in backend cephfs") {
+		t.Errorf("show of another backend: %d, %s", code, out)
+	}
+}
+
 func TestFunctionBindWithAClaim(t *testing.T) {
 	d := newCounter(t)
 	d.must("golden", "import", "--tenant", "acme", "resnet50:v1", d.model)

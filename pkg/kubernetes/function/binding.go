@@ -19,6 +19,9 @@ type Binding struct {
 	// Cluster is the policy's cluster, for an inline volume where there are
 	// several.
 	Cluster string
+	// Backend has the golden: an inline volume names it unless it is RBD, or
+	// empty.
+	Backend volume.Backend
 	// Secret is the one that an inline volume is read with. Empty: DefaultSecret.
 	Secret string
 }
@@ -117,6 +120,9 @@ func (b Binding) podVolume() podVolume {
 	attributes := map[string]string{"golden": b.Golden.String()}
 	if b.Cluster != "" {
 		attributes["cluster"] = b.Cluster
+	}
+	if b.Backend != "" && b.Backend != volume.RBD {
+		attributes["backend"] = string(b.Backend)
 	}
 	secret := b.Secret
 	if secret == "" {

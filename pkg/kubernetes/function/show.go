@@ -85,6 +85,7 @@ func (b *Bound) look(pod *yaml.RNode, name string) error {
 func (b *Bound) readVolume(v *yaml.RNode) {
 	b.Claim = at(v, "persistentVolumeClaim", "claimName")
 	b.Cluster = at(v, "csi", "volumeAttributes", "cluster")
+	b.Backend = volume.Backend(cmp.Or(at(v, "csi", "volumeAttributes", "backend"), string(volume.RBD)))
 	b.Secret = at(v, "csi", "nodePublishSecretRef", "name")
 	if golden := at(v, "csi", "volumeAttributes", "golden"); b.Claim == "" && golden != b.Golden.String() {
 		b.Broken = "the volume shows golden " + cmp.Or(golden, "-")
