@@ -30,6 +30,8 @@ type installation struct {
 	class      *storagev1.StorageClass
 	secret     *corev1.Secret
 	golden     error
+	registered *storagev1.CSINode
+	snapshots  string // the types that the cluster has
 }
 
 func meta(name, component string) metav1.ObjectMeta {
@@ -44,19 +46,22 @@ func well() *installation {
 			VolumeLifecycleModes: []storagev1.VolumeLifecycleMode{storagev1.VolumeLifecyclePersistent, storagev1.VolumeLifecycleEphemeral},
 		}},
 		controller: &appsv1.Deployment{ObjectMeta: meta("sdp-controller", "controller"), Spec: appsv1.DeploymentSpec{Replicas: &two}, Status: appsv1.DeploymentStatus{ReadyReplicas: 2}},
-		node:       &appsv1.DaemonSet{ObjectMeta: meta("sdp-node", "node"), Status: appsv1.DaemonSetStatus{DesiredNumberScheduled: 3, NumberReady: 3}},
+		node:       &appsv1.DaemonSet{ObjectMeta: meta("sdp-node", "node"), Status: appsv1.DaemonSetStatus{DesiredNumberScheduled: 1, NumberReady: 1}},
 		pod: &corev1.Pod{ObjectMeta: meta("sdp-node-x", "node"), Status: corev1.PodStatus{ContainerStatuses: []corev1.ContainerStatus{
 			{Name: "sdp-csi", Ready: true}, {Name: "registrar", Ready: true}}}},
 		class: &storagev1.StorageClass{ObjectMeta: metav1.ObjectMeta{Name: "sdp-golden"}, Provisioner: driverName, Parameters: map[string]string{
 			"golden": "public/m:v1", secretName: "sdp-node-${pvc.namespace}", secretNamespace: home}},
-		secret: &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "sdp-node-acme", Namespace: home}, Data: map[string][]byte{"userID": []byte("a"), "userKey": []byte("topsecret")}},
+		registered: &storagev1.CSINode{ObjectMeta: metav1.ObjectMeta{Name: "n"}, Spec: storagev1.CSINodeSpec{Drivers: []storagev1.CSINodeDriver{{Name: driverName}}}},
+		snapshots:  snapshotTypes,
+		secret:     &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "sdp-node-acme", Namespace: home}, Data: map[string][]byte{"userID": []byte("a"), "userKey": []byte("topsecret")}},
 	}
 }
 
 func (i *installation) run(t *testing.T) []Finding {
 	t.Helper()
-	client := fake.NewClientset(i.csi, i.controller, i.node, i.pod, i.class, i.secret,
+	client := fake.NewClientset(i.csi, i.controller, i.node, i.pod, i.class, i.secret, i.registered,
 		&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "acme"}}, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "kube-system"}})
+	client.Resources = []*metav1.APIResourceList{{GroupVersion: i.snapshots}}
 	return Run(t.Context(), i.options(client))
 }
 
@@ -80,7 +85,7 @@ func TestAGoodInstallationHasNoFault(t *testing.T) {
 			t.Errorf("%+v", f)
 		}
 	}
-	if len(all) != 5 {
+	if len(all) != 7 {
 		t.Errorf("%d findings: %+v", len(all), all)
 	}
 }
@@ -98,7 +103,9 @@ func TestEachFaultHasARemedy(t *testing.T) {
 		"no inline volumes":  {func(i *installation) { i.csi.Spec.VolumeLifecycleModes = nil }, Warning, "inline volumes are refused"},
 		"a replica less":     {func(i *installation) { i.controller.Status.ReadyReplicas = 1 }, Failed, "1 of 2 pods"},
 		"no controller":      {func(i *installation) { i.controller.Labels = nil }, Failed, "=controller is in namespace"},
-		"no node":            {func(i *installation) { i.node.Status = appsv1.DaemonSetStatus{} }, Warning, "no pod of it is wanted"},
+		"no node":            {func(i *installation) { i.node.Status = appsv1.DaemonSetStatus{} }, Failed, "no pod of it is wanted"},
+		"no snapshot types":  {func(i *installation) { i.snapshots = "v1" }, Failed, "not found"},
+		"an unknown driver":  {func(i *installation) { i.registered.Spec.Drivers[0].Name = "other" }, Failed, "0 of 1 that have a pod"},
 		"a sidecar that ends": {func(i *installation) {
 			i.pod.Status.ContainerStatuses[1] = corev1.ContainerStatus{Name: "registrar", State: corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: "CrashLoopBackOff"}}}
 		}, Failed, "CrashLoopBackOff"},
