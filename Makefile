@@ -102,9 +102,9 @@ image: ## Build the container image with docker or buildah; BASE=, IMAGE=, TAG=
 	@hack/image "$(IMAGE):$(TAG)" "$(BASE)"
 
 .PHONY: verify-manifests
-verify-manifests: build ## Render deploy/, hold it to the API's types and to the flags, and the chart to the base
+verify-manifests: build ## Render deploy/, hold it to the API's types and to the flags, the chart to the base, the examples to their platforms
 	@unformatted=$$(gofmt -l deploy) && [[ -z $$unformatted ]] || { echo "not formatted (make fmt):" $$unformatted; exit 1; }
-	cd deploy/verify && go vet ./... && SDP_CSI=$(CURDIR)/bin/sdp-csi go test -count 1 ./...
+	cd deploy/verify && go vet ./... && SDP_CSI=$(CURDIR)/bin/sdp-csi SDPCTL=$(CURDIR)/bin/sdpctl go test -count 1 ./...
 
 .PHONY: chart
 chart: ## Write the Helm chart's templates of deploy/kubernetes

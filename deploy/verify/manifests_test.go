@@ -113,19 +113,25 @@ func TestComponents(t *testing.T) {
 // with renders the base with components, from a directory beside it.
 func with(t *testing.T, components ...string) []Object {
 	t.Helper()
-	dir, err := os.MkdirTemp(manifests, ".verify-")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	dir := scratch(t, manifests)
 	text := "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nresources: [../base]\n"
 	if len(components) > 0 {
 		text += "components: [../components/" + strings.Join(components, ", ../components/") + "]\n"
 	}
-	if err := os.WriteFile(filepath.Join(dir, "kustomization.yaml"), []byte(text), 0o600); err != nil {
+	write(t, dir, "kustomization.yaml", text)
+	return render(t, dir)
+}
+
+// scratch makes a directory inside another: a kustomization reaches what is
+// beside it.
+func scratch(t *testing.T, inside string) string {
+	t.Helper()
+	dir, err := os.MkdirTemp(inside, ".verify-")
+	if err != nil {
 		t.Fatal(err)
 	}
-	return render(t, dir)
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	return dir
 }
 
 // TestDriver holds the CSIDriver to the design.

@@ -14,11 +14,7 @@ func TestInstallGuide(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	dir, err := os.MkdirTemp("../..", ".verify-")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	dir := scratch(t, "../..")
 	for _, name := range []string{"kustomization.yaml", "config.yaml"} {
 		write(t, dir, name, block(t, string(text), "# site/"+name+"\n"))
 	}
