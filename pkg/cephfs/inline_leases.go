@@ -2,6 +2,7 @@ package cephfs
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"sync"
 	"time"
@@ -53,6 +54,15 @@ func (l *leases) offer(one lease) {
 	}
 }
 
+// decline forgets a lease that its key cannot take.
+func (l *leases) decline(one lease) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.all[one.golden.key].c == one.c {
+		delete(l.all, one.golden.key)
+	}
+}
+
 // due returns the leases to renew, and forgets those of goldens that no inline
 // volume shows any more: they end by themselves.
 func (l *leases) due(shown func(content) bool) (all []lease) {
@@ -80,7 +90,11 @@ func (s *Stager) renewLeases(ctx context.Context) {
 	}
 	shown := func(c content) bool { return slices.ContainsFunc(sharers[s.goldens.Path(c)], volume.IsInlineShown) }
 	for _, l := range s.leases.due(shown) {
-		if err := s.takeLease(ctx, l); err != nil {
+		err := s.takeLease(ctx, l)
+		if errors.Is(err, volume.ErrDenied) {
+			s.leases.decline(l) // the next publication brings another key
+		}
+		if err != nil {
 			log.Error(err, "lease a golden", "golden", l.of.Tenant+"/"+l.of.Subvolume, "user", l.c.User)
 		}
 	}

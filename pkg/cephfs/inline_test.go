@@ -133,11 +133,17 @@ func TestInlineIsHeld(t *testing.T) {
 			s.must(err)
 			return time.Until(leases["node"])
 		}
-		for range 2 {
+		for round := range 2 {
 			by := s.lingering(10 * time.Minute)
 			ctx, cancel := context.WithCancel(quiet())
 			ended := make(chan struct{})
 			go func() { by.Run(ctx); close(ended) }()
+			forged := s.inline("csi-1")
+			forged.Goldens = map[volume.GoldenRef]volume.Credentials{s.golden.Ref: {User: "golden", Key: "forged"}}
+			if round > 0 { // shown already; a pod's author can write anything into its Secret
+				s.must(s.show(by, forged))
+				time.Sleep(2 * time.Hour)
+			}
 			s.must(s.show(by, s.inline("csi-1")))
 			time.Sleep(72 * time.Hour)
 			if held() < 22*time.Hour {

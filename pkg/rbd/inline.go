@@ -15,11 +15,17 @@ import (
 // to a pod of the tenant of at. The golden is mapped as for volumes, once on
 // the node. No clone holds it, so a lease must: without one nothing is shown.
 func (s *Stager) ShowGolden(ctx context.Context, at, owner tenant.Place, in volume.Inline) error {
-	s.leases.offer(at, in.Goldens)
-	if shown, err := s.goldens.At(ctx, in.Target); err != nil || shown.Shows == in.String() {
+	shown, err := s.goldens.At(ctx, in.Target)
+	if err != nil {
 		return err
 	}
 	c, ok := in.Goldens[in.Golden]
+	if shown.Shows == in.String() {
+		if ok {
+			s.leases.suggest(owner, in.Golden, c)
+		}
+		return nil
+	}
 	if !ok {
 		return fmt.Errorf("the Secret has no key of golden %s: write it anew (`sdpctl tenant secret %s --inline`): %w", in.Golden, at.Tenant(), volume.ErrDenied)
 	}

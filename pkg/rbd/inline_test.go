@@ -218,13 +218,29 @@ func (n node) running() (s *rbd.Stager, end func()) {
 	return s, func() { cancel(); <-ended }
 }
 
+// forged is shown already, and its pod's author has written another key into the
+// Secret.
+func forged() volume.Inline {
+	in := inline("csi-1")
+	in.Goldens = map[volume.GoldenRef]volume.Credentials{shelved: {User: "public", Key: "forged"}}
+	return in
+}
+
 // TestInlineIsHeld keeps the lease of a golden that one pod shows for as long
 // as it does, and after a restart as soon as anything brings keys again: that
 // pod's own publication, or the stage of a volume of another golden.
 func TestInlineIsHeld(t *testing.T) {
 	for name, next := range map[string]func(n node, s *rbd.Stager) error{
 		"published again": func(n node, s *rbd.Stager) error { return n.show(s, inline("csi-1")) },
-		"another stage":   func(n node, s *rbd.Stager) error { return n.stageHere(s, "b1", reader("key of public")) },
+		"a forged key": func(n node, s *rbd.Stager) error {
+			return errors.Join(n.show(s, inline("csi-1")), n.show(s, forged()))
+		},
+		"a forged key first": func(n node, s *rbd.Stager) error {
+			n.must(n.show(s, forged()))
+			time.Sleep(2 * time.Hour) // it is tried
+			return n.show(s, inline("csi-1"))
+		},
+		"another stage": func(n node, s *rbd.Stager) error { return n.stageHere(s, "b1", reader("key of public")) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -51,7 +51,11 @@ func (s *Stager) lease(ctx context.Context, at tenant.Place, m Mapping, c volume
 }
 
 func (s *Stager) take(ctx context.Context, l lease) {
-	if err := s.tryLease(ctx, l); err != nil {
+	err := s.tryLease(ctx, l)
+	if errors.Is(err, volume.ErrDenied) {
+		s.leases.decline(l)
+	}
+	if err != nil {
 		s.reportLease(ctx, l, err)
 	}
 }
@@ -110,9 +114,37 @@ func (l *leases) offer(at tenant.Place, goldens map[volume.GoldenRef]volume.Cred
 		l.offered = map[string]lease{}
 	}
 	for ref, c := range goldens {
-		m := Mapping{Pool: at.Pool(), Namespace: ref.Tenant, Image: ref.Image()}
-		l.offered[m.names()] = lease{at: at, c: c}
+		l.offered[offerNames(at, ref)] = lease{at: at, c: c}
 	}
+}
+
+// suggest offers the key of one golden that came in a pod's own Secret, in
+// which its author can write anything: it takes no other key's place.
+func (l *leases) suggest(at tenant.Place, ref volume.GoldenRef, c volume.Credentials) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	names := offerNames(at, ref)
+	if _, has := l.offered[names]; has {
+		return
+	}
+	if l.offered == nil {
+		l.offered = map[string]lease{}
+	}
+	l.offered[names] = lease{at: at, c: c}
+}
+
+// decline forgets an offered key that is good for nothing, so that another one
+// can be offered.
+func (l *leases) decline(one lease) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.offered[one.m.names()].c == one.c {
+		delete(l.offered, one.m.names())
+	}
+}
+
+func offerNames(at tenant.Place, ref volume.GoldenRef) string {
+	return Mapping{Pool: at.Pool(), Namespace: ref.Tenant, Image: ref.Image()}.names()
 }
 
 func (l *leases) hasOffers() bool {
