@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"path"
-	"strings"
 	"time"
 
 	"github.com/sdp-csi/sdp-csi/pkg/record"
@@ -140,23 +139,12 @@ func (s *Stager) takeLease(ctx context.Context, l lease) error {
 	return nil
 }
 
-// HideGolden implements driver.Goldens. The golden lingers as after a volume.
+// HideGolden implements driver.Goldens.
 func (s *Stager) HideGolden(ctx context.Context, handle, target string) error {
-	shown, err := s.goldens.At(ctx, target)
-	if err != nil || !strings.HasPrefix(shown.Shows, volume.InlineShown(handle)) {
-		return err
-	}
-	if err := s.host.Unpublish(ctx, target); err != nil {
-		return err
-	}
-	return s.goldens.Leave(ctx, shown.Lower)
+	return s.goldens.HideInline(ctx, handle, target, s.host.Unpublish)
 }
 
 // ShownGolden implements driver.Goldens.
 func (s *Stager) ShownGolden(ctx context.Context, handle, target string) error {
-	shown, err := s.goldens.At(ctx, target)
-	if err == nil && !strings.HasPrefix(shown.Shows, volume.InlineShown(handle)) {
-		err = fmt.Errorf("inline volume %s is not at %s: %w", handle, target, volume.ErrNotFound)
-	}
-	return err
+	return s.goldens.ShowsInline(ctx, handle, target)
 }

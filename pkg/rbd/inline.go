@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/sdp-csi/sdp-csi/pkg/record"
 	"github.com/sdp-csi/sdp-csi/pkg/tenant"
@@ -117,23 +116,12 @@ func (s *Stager) mustHold(ctx context.Context, owner tenant.Place, in volume.Inl
 	return err
 }
 
-// HideGolden implements driver.Goldens. The golden lingers as after a volume.
+// HideGolden implements driver.Goldens.
 func (s *Stager) HideGolden(ctx context.Context, handle, target string) error {
-	shown, err := s.goldens.At(ctx, target)
-	if err != nil || !strings.HasPrefix(shown.Shows, volume.InlineShown(handle)) {
-		return err
-	}
-	if err := s.host.Unpublish(ctx, target); err != nil {
-		return err
-	}
-	return s.goldens.Leave(ctx, shown.Lower)
+	return s.goldens.HideInline(ctx, handle, target, s.host.Unpublish)
 }
 
 // ShownGolden implements driver.Goldens.
 func (s *Stager) ShownGolden(ctx context.Context, handle, target string) error {
-	shown, err := s.goldens.At(ctx, target)
-	if err == nil && !strings.HasPrefix(shown.Shows, volume.InlineShown(handle)) {
-		err = fmt.Errorf("inline volume %s is not at %s: %w", handle, target, volume.ErrNotFound)
-	}
-	return err
+	return s.goldens.ShowsInline(ctx, handle, target)
 }
