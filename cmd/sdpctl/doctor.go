@@ -164,8 +164,9 @@ func (a *app) examineKubernetes(ctx context.Context, f *doctorFlags) []checkup.F
 	return all
 }
 
-// sealed says whether a golden can be used.
-func (a *app) sealed(ctx context.Context, cluster string, ref volume.GoldenRef) error {
+// sealed says whether a golden can be used; in whichever backend it is, where
+// none is named.
+func (a *app) sealed(ctx context.Context, cluster string, backend volume.Backend, ref volume.GoldenRef) error {
 	at, err := a.place(ref.Tenant, cluster)
 	if err != nil {
 		return err
@@ -177,6 +178,9 @@ func (a *app) sealed(ctx context.Context, cluster string, ref volume.GoldenRef) 
 	l, err := all.of(ctx, at, ref)
 	if err != nil {
 		return err
+	}
+	if named := all[backend]; named != nil {
+		l = named
 	}
 	_, err = l.Resolve(ctx, at, ref)
 	return err

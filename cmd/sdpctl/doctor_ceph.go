@@ -220,7 +220,7 @@ func (d *doctor) named(ctx context.Context) {
 	check := d.name("golden " + d.wanted)
 	_, ref, err := d.app.golden(d.where, d.wanted)
 	if err == nil {
-		err = d.sealed(ctx, d.pool.Cluster().ID, ref)
+		err = d.sealed(ctx, d.pool.Cluster().ID, "", ref)
 	}
 	if err != nil {
 		d.Bad(check, "import it, or name another one", "%s", err.Error())

@@ -124,8 +124,13 @@ func TestDoctorLooksAtTheInstallation(t *testing.T) {
 		if fields, err := o.Fields(ctx, "stranger"); err != nil || fields != nil {
 			t.Errorf("fields of no tenant: %d, %v", len(fields), err)
 		}
-		if err := o.Golden(ctx, "", volume.GoldenRef{Tenant: "acme", Name: "no", Version: "v1"}); !errors.Is(err, volume.ErrNotFound) {
+		if err := o.Golden(ctx, "", volume.RBD, volume.GoldenRef{Tenant: "acme", Name: "no", Version: "v1"}); !errors.Is(err, volume.ErrNotFound) {
 			t.Errorf("golden: %v", err)
+		}
+		for backend, want := range map[volume.Backend]error{volume.RBD: nil, volume.CephFS: volume.ErrInvalid} {
+			if err := o.Golden(ctx, "", backend, volume.GoldenRef{Tenant: "acme", Name: "resnet50", Version: "v1"}); !errors.Is(err, want) {
+				t.Errorf("golden in backend %s: %v", backend, err)
+			}
 		}
 		return []checkup.Finding{{Area: areaKubernetes, Check: "c", Level: checkup.Failed, Says: "broken", Fix: "mend"}}, nil
 	}

@@ -16,8 +16,9 @@ import (
 type Options struct {
 	Client    kubernetes.Interface
 	Namespace string // the driver's
-	// Golden says whether a class's golden can be used; nil: nobody is asked.
-	Golden func(ctx context.Context, cluster string, ref volume.GoldenRef) error
+	// Golden says whether a class's golden can be used in its cluster and
+	// backend; an empty one is the default. nil: nobody is asked.
+	Golden func(ctx context.Context, cluster string, backend volume.Backend, ref volume.GoldenRef) error
 	// Fields are what the node Secret of a namespace is to hold; none for a
 	// namespace of no tenant. nil: nobody is asked.
 	Fields func(ctx context.Context, namespace string) (map[string]string, error)
@@ -73,9 +74,17 @@ const snapshotTypes = "snapshot.storage.k8s.io/v1"
 // not run.
 func (c *checkup) snapshots() {
 	const check = "snapshot CRDs"
-	if _, err := c.Client.Discovery().ServerResourcesForGroupVersion(snapshotTypes); err != nil {
-		c.Unanswered(check, "install the CRDs and the controller of kubernetes-csi/external-snapshotter, or leave csi-snapshotter out by a patch", sdp.Classify(err))
+	const fix = "install the CRDs and the controller of kubernetes-csi/external-snapshotter, or leave csi-snapshotter out by a patch"
+	list, err := c.Client.Discovery().ServerResourcesForGroupVersion(snapshotTypes)
+	if err != nil {
+		c.Unanswered(check, fix, sdp.Classify(err))
 		return
+	}
+	for _, wanted := range []string{"volumesnapshots", "volumesnapshotcontents", "volumesnapshotclasses"} {
+		if !slices.ContainsFunc(list.APIResources, func(r metav1.APIResource) bool { return r.Name == wanted }) {
+			c.Bad(check, fix, "%s.%s is missing", wanted, snapshotTypes)
+			return
+		}
 	}
 	c.Good(check, "are there")
 }

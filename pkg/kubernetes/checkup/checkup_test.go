@@ -31,7 +31,7 @@ type installation struct {
 	secret     *corev1.Secret
 	golden     error
 	registered *storagev1.CSINode
-	snapshots  string // the types that the cluster has
+	snapshots  []string // the types that the cluster has
 }
 
 func meta(name, component string) metav1.ObjectMeta {
@@ -52,7 +52,7 @@ func well() *installation {
 		class: &storagev1.StorageClass{ObjectMeta: metav1.ObjectMeta{Name: "sdp-golden"}, Provisioner: driverName, Parameters: map[string]string{
 			"golden": "public/m:v1", secretName: "sdp-node-${pvc.namespace}", secretNamespace: home}},
 		registered: &storagev1.CSINode{ObjectMeta: metav1.ObjectMeta{Name: "n"}, Spec: storagev1.CSINodeSpec{Drivers: []storagev1.CSINodeDriver{{Name: driverName}}}},
-		snapshots:  snapshotTypes,
+		snapshots:  []string{"volumesnapshots", "volumesnapshotcontents", "volumesnapshotclasses"},
 		secret:     &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "sdp-node-acme", Namespace: home}, Data: map[string][]byte{"userID": []byte("a"), "userKey": []byte("topsecret")}},
 	}
 }
@@ -61,14 +61,24 @@ func (i *installation) run(t *testing.T) []Finding {
 	t.Helper()
 	client := fake.NewClientset(i.csi, i.controller, i.node, i.pod, i.class, i.secret, i.registered,
 		&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "acme"}}, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "kube-system"}})
-	client.Resources = []*metav1.APIResourceList{{GroupVersion: i.snapshots}}
+	for n, name := range i.snapshots {
+		if n == 0 {
+			client.Resources = []*metav1.APIResourceList{{GroupVersion: snapshotTypes}}
+		}
+		client.Resources[0].APIResources = append(client.Resources[0].APIResources, metav1.APIResource{Name: name})
+	}
 	return Run(t.Context(), i.options(client))
 }
 
 func (i *installation) options(client *fake.Clientset) Options {
 	return Options{
 		Client: client, Namespace: home,
-		Golden: func(context.Context, string, volume.GoldenRef) error { return i.golden },
+		Golden: func(_ context.Context, _ string, b volume.Backend, _ volume.GoldenRef) error {
+			if i.golden == nil && b != volume.RBD {
+				return fmt.Errorf("the golden is not in backend %s: %w", b, volume.ErrInvalid)
+			}
+			return i.golden
+		},
 		Fields: func(_ context.Context, namespace string) (map[string]string, error) {
 			if namespace != "acme" {
 				return nil, fmt.Errorf("namespace %s was asked for", namespace)
@@ -104,7 +114,9 @@ func TestEachFaultHasARemedy(t *testing.T) {
 		"a replica less":     {func(i *installation) { i.controller.Status.ReadyReplicas = 1 }, Failed, "1 of 2 pods"},
 		"no controller":      {func(i *installation) { i.controller.Labels = nil }, Failed, "=controller is in namespace"},
 		"no node":            {func(i *installation) { i.node.Status = appsv1.DaemonSetStatus{} }, Failed, "no pod of it is wanted"},
-		"no snapshot types":  {func(i *installation) { i.snapshots = "v1" }, Failed, "not found"},
+		"no snapshot types":  {func(i *installation) { i.snapshots = nil }, Failed, "not found"},
+		"a type less":        {func(i *installation) { i.snapshots = i.snapshots[:2] }, Failed, "volumesnapshotclasses"},
+		"another backend":    {func(i *installation) { i.class.Parameters["backend"] = "cephfs" }, Failed, "not in backend cephfs"},
 		"an unknown driver":  {func(i *installation) { i.registered.Spec.Drivers[0].Name = "other" }, Failed, "0 of 1 that have a pod"},
 		"a sidecar that ends": {func(i *installation) {
 			i.pod.Status.ContainerStatuses[1] = corev1.ContainerStatus{Name: "registrar", State: corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: "CrashLoopBackOff"}}}

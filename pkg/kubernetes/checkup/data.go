@@ -1,6 +1,7 @@
 package checkup
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -51,10 +52,10 @@ func (c *checkup) class(ctx context.Context, class storagev1.StorageClass) {
 	ref, err := volume.ParseGoldenRef(p["golden"])
 	// Without a tenant it is another golden for each claim's tenant.
 	if err == nil && ref.Tenant != "" && c.Golden != nil {
-		err = c.Golden(ctx, p["cluster"], ref)
+		err = c.Golden(ctx, p["cluster"], volume.Backend(cmp.Or(p["backend"], string(volume.RBD))), ref)
 	}
 	if err != nil {
-		c.Bad(check, "name a sealed golden in its parameter golden", "%s", err.Error())
+		c.Bad(check, "name a sealed golden in its parameter golden, and that golden's backend; or delete the class", "%s", err.Error())
 		return
 	}
 	c.Good(check, "leads to the tenants' keys, and its golden %s can be used", ref)
@@ -78,7 +79,7 @@ func (c *checkup) secrets(ctx context.Context) {
 }
 
 // refresh is the remedy for a Secret that is missing or old.
-const refresh = "run sdp-csi --mode=tenants, or `sdpctl tenant secret TENANT --secret-namespace NAMESPACE | kubectl apply -f -`"
+const refresh = "wait half a minute for sdp-csi --mode=tenants where it runs, and look at its log; else `sdpctl tenant secret TENANT --secret-namespace NAMESPACE | kubectl apply -f -`"
 
 func (c *checkup) secret(ctx context.Context, namespace string) {
 	check := "Secret of namespace " + namespace
