@@ -222,3 +222,18 @@ func TestASecretThatMustNotBeReadIsNoFault(t *testing.T) {
 		}
 	})
 }
+
+func TestWhatMayNotBeMadeIsToldWithARemedy(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		r := newRig(t, granting, "acme")
+		r.api.PrependReactor("create", "secrets", func(a core.Action) (bool, runtime.Object, error) {
+			return a.GetNamespace() == "acme", nil, apierrors.NewForbidden(corev1.Resource("secrets"), "sdp-ro", nil)
+		})
+		defer r.start(r.options("one"))()
+		settle(time.Minute)
+		r.want("sdp-csi/sdp-node-acme: " + node)
+		if e := r.events("acme"); len(e) == 0 || !strings.Contains(e[0], "bind the ClusterRole sdp-csi-tenants-inline") {
+			t.Errorf("events of acme: %q", e)
+		}
+	})
+}

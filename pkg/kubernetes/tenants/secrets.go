@@ -114,7 +114,11 @@ func (w wanted) tell(doing string, err error) error {
 	if err == nil {
 		return nil
 	}
-	return fmt.Errorf("%s Secret %s/%s: %w", doing, w.namespace, w.name, kubernetes.Classify(err))
+	hint := ""
+	if apierrors.IsForbidden(err) && strings.HasPrefix(w.name, InlineName) {
+		hint = "for inline volumes bind the ClusterRole sdp-csi-tenants-inline in this namespace, or take «inline» from the tenant in the policy file: "
+	}
+	return fmt.Errorf("%s Secret %s/%s: %s%w", doing, w.namespace, w.name, hint, kubernetes.Classify(err))
 }
 
 // keep removes the Secrets that this controller made for a namespace, but the
