@@ -111,22 +111,33 @@ func (d *doctor) controller(ctx context.Context) {
 	if d.controllerUser == "" {
 		return
 	}
-	check, pool := d.name("client."+d.controllerUser), d.pool.Pool()
+	check, pool, files := d.name("client."+d.controllerUser), d.pool.Pool(), d.pool.Cluster().FileSystem
 	mon, osd, err := d.cluster.UserCaps(ctx, d.pool, d.controllerUser)
-	rights := fmt.Sprintf("mon 'profile rbd' osd 'profile rbd pool=%s'", pool)
-	fix := fmt.Sprintf("ceph auth caps client.%s %s", d.controllerUser, rights)
+	fix := d.controllersRights("caps", d.controllerUser)
 	switch {
 	case err != nil:
-		d.Unanswered(check, fmt.Sprintf("ceph auth get-or-create client.%s %s", d.controllerUser, rights), err)
+		d.Unanswered(check, d.controllersRights("get-or-create", d.controllerUser), err)
 	case strings.Contains(mon, "allow *") || strings.Contains(mon, "allow rwx"):
-		d.Doubt(check, "give the controller a user of its own: ceph auth get-or-create client.sdp "+rights, "may make users, which the controller does not need")
+		d.Doubt(check, "give the controller a user of its own: "+d.controllersRights("get-or-create", "sdp"), "may make users, which the controller does not need")
 	case !strings.Contains(mon, "profile rbd"):
 		d.Bad(check, fix, "lacks the profile rbd of the monitors")
 	case !strings.Contains(osd, "pool="+pool) && !strings.Contains(osd, "allow *"):
 		d.Bad(check, fix, "has no right on pool %s", pool)
+	case files != "" && !strings.Contains(osd, "cephfs data="+files) && !strings.Contains(osd, "allow *"):
+		d.Bad(check, fix, "has no right on file system %s", files)
 	default:
 		d.Good(check, "has the rights of a controller")
 	}
+}
+
+// controllersRights is the command that gives a controller's user its rights.
+// Those of CephFS are longer than a line, and `ceph auth caps` takes away what
+// it does not name.
+func (d *doctor) controllersRights(verb, user string) string {
+	if d.pool.Cluster().FileSystem != "" {
+		return fmt.Sprintf("ceph auth %s client.%s with the rights that docs/guides/cephfs.md gives client.sdp", verb, user)
+	}
+	return fmt.Sprintf("ceph auth %s client.%s mon 'profile rbd' osd 'profile rbd pool=%s'", verb, user, d.pool.Pool())
 }
 
 // tenants looks whether each tenant of the policy has users.

@@ -159,13 +159,17 @@ func (c *Ceph) Versions(ctx context.Context, at tenant.Place) (map[string][]stri
 	})
 }
 
-// UserCaps knows the controller's user «sdp» alone.
+// UserCaps knows two controllers' users: «sdp», and «sdp-rbd» that has no right
+// in CephFS.
 func (c *Ceph) UserCaps(ctx context.Context, at tenant.Place, user string) (mon, osd string, err error) {
 	err = c.do(ctx, "UserCaps", user, func() error {
-		if user != "sdp" {
+		if user != "sdp" && user != "sdp-rbd" {
 			return fmt.Errorf("user: %w", volume.ErrNotFound)
 		}
 		mon, osd = "profile rbd", "profile rbd pool="+at.Pool()
+		if user == "sdp" {
+			osd += ", allow rw tag cephfs data=" + at.Cluster().FileSystem
+		}
 		return nil
 	})
 	return mon, osd, err
