@@ -12,6 +12,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // node runs hack/kube/node, whose place these tests run in.
@@ -24,26 +26,53 @@ func node(t testing.TB, args ...string) {
 }
 
 // steady is a script that reads the golden again and again, and ends where it
-// cannot. It goes around the page cache as far as it can.
+// cannot.
 const steady = "while cat /data/model.h5 >/dev/null; do sleep 0.2; done"
 
-// nodePodDeleted: functions read on while the node's pod is replaced.
+// nodePodDeleted: functions read on while the node's pod is replaced, also what
+// is not in the page cache, and the new one knows the mappings of the old one.
 func (s *scene) nodePodDeleted(t *testing.T) {
-	bound(t, claim{namespace: "acme", name: "lasting", class: classGolden})
-	ready(t, function{namespace: "acme", name: "lasting", volume: of("lasting"), script: steady})
-	kubectl(t, "-n", driverNamespace, "delete", "pod", "--wait", "-l", nodeLabel(t))
+	bound(t,
+		claim{namespace: "acme", name: "lasting", class: classGolden},
+		claim{namespace: "acme", name: "lasting-data", class: classWritable, mode: "ReadWriteOnce", size: "64Mi"})
+	ready(t,
+		function{namespace: "acme", name: "lasting", volume: of("lasting"), script: steady},
+		function{namespace: "acme", name: "writing", volume: of("lasting-data")})
+	before := loops(t)
+	kubectl(t, "-n", driverNamespace, "delete", "pod", "--wait", "-l", selector(t, "daemonset/sdp-node"))
 	s.waitForDriver(t)
-	s.readsModel(t, "acme", "lasting")
-	noRestart(t, "acme", "lasting")
-	// The new one serves what the old one did.
+	s.readsOn(t, "lasting")
+	shell(t, "acme", "writing", "echo more >/data/f && sync")
 	ready(t, function{namespace: "acme", name: "newcomer", volume: of("lasting")})
-	s.readsModel(t, "acme", "newcomer")
+	s.readsOn(t, "newcomer")
+	if after := loops(t); after != before {
+		t.Errorf("the devices were\n%s\nand are\n%s", before, after)
+	}
+	noRestart(t, "acme", "lasting")
 }
 
-// nodeLabel is how the node's pods are found.
-func nodeLabel(t testing.TB) string {
+// readsOn has a function of acme read its golden from Ceph.
+func (s *scene) readsOn(t testing.TB, pod string) {
 	t.Helper()
-	return selector(t, "daemonset/sdp-node")
+	files, err := filepath.Glob("/run/sdp-csi/golden/*/model.h5")
+	s.must(t, err)
+	for _, name := range files {
+		f, err := os.Open(name)
+		s.must(t, err)
+		s.must(t, unix.Fadvise(int(f.Fd()), 0, 0, unix.FADV_DONTNEED))
+		s.must(t, f.Close())
+	}
+	s.readsModel(t, "acme", pod)
+}
+
+// loops lists the loop devices of the driver's mappings.
+func loops(t testing.TB) string {
+	t.Helper()
+	out, err := run(t.Context(), "", "sh", "-c", "losetup --list --noheadings --output NAME,BACK-FILE | grep /run/sdp-csi/ | sort")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
 }
 
 // selector returns a workload's labels as kubectl wants them.

@@ -72,7 +72,7 @@ func (l loops) attachOnce(file string, readOnly bool) (string, error) {
 	if readOnly {
 		mode, flags = unix.O_RDONLY, flags|unix.LO_FLAGS_READ_ONLY
 	}
-	backing, err := unix.Open(file, mode|unix.O_CLOEXEC, 0)
+	backing, err := unix.Open(lasting(file), mode|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return "", fmt.Errorf("open the export: %w: %w", err, volume.ErrUnavailable)
 	}
@@ -87,6 +87,22 @@ func (l loops) attachOnce(file string, readOnly bool) (string, error) {
 		return "", fmt.Errorf("configure %s: %w: %w", device, err, volume.ErrUnavailable)
 	}
 	return device, nil
+}
+
+// hostRoot is the host's, for a container that sees the host's processes.
+const hostRoot = "/proc/1/root"
+
+// lasting returns the file's path by which a device should have it. The kernel
+// tells a device's file by its place in the mount namespace that it was opened
+// in. A container's ends with it, and the device would be nobody's; the host's
+// stays.
+func lasting(file string) string {
+	var here, there unix.Stat_t
+	onHost := hostRoot + file
+	if unix.Stat(file, &here) != nil || unix.Stat(onHost, &there) != nil || here.Dev != there.Dev || here.Ino != there.Ino {
+		return file
+	}
+	return onHost
 }
 
 // free opens a device that is free, or was a moment ago.
