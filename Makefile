@@ -60,7 +60,6 @@ test-krbd: ## Test the kernel mapper in a virtual machine (SDP_SKIP_KRBD=1 skips
 
 .PHONY: e2e
 e2e: build ## Test the driver on a real Kubernetes and Ceph; RUN= picks cases (SDP_SKIP_E2E=1 skips it)
-	@hack/packages kubernetes
 	@hack/e2e $(if $(RUN),-test.run 'TestEndToEnd/$(RUN)')
 
 # bench runs one benchmark's package on a throwaway Ceph, with the programs of
