@@ -166,14 +166,7 @@ func TestRealDeath(t *testing.T) {
 		t.Fatalf("a new driver has processes %v, the former one had %v", ids, before)
 	}
 	n.must(syscall.Kill(before[0], syscall.SIGKILL))
-	wait(t, "the mount is dead", func() bool {
-		dead, err := n.host.IsDead(t.Context(), n.path("a"))
-		n.must(err)
-		return dead
-	})
-	if _, err := n.host.Usage(t.Context(), n.path("a")); !errors.Is(err, volume.ErrUnavailable) {
-		t.Errorf("the usage of a dead volume: %v", err)
-	}
+	n.dies("a")
 	n.must(n.fresh().Shown(t.Context(), n.acme, n.id("a"), n.path("a")))
 	n.must(n.stage("c", true))
 	n.reads(filepath.Join(n.path("c"), "sub/labels"), "cat\ndog\n")
@@ -187,4 +180,41 @@ func TestRealDeath(t *testing.T) {
 	}
 	n.nothing()
 	n.remove(ref, "a", "b", "c")
+}
+
+// TestRealShutOut has the MDS shut the client of a golden out, as it does with a
+// node that it has not heard of for long. The process lives on: the next stage
+// mounts anew all the same.
+func TestRealShutOut(t *testing.T) {
+	n := newNode(t)
+	ref := n.seed()
+	n.grant(ref)
+	n.show(ref, "a", "b")
+	n.must(n.stage("a", true))
+	before := n.processes()
+	n.ceph.Admin("tell", "mds.0", "session", "evict", "auth_name="+n.golden[ref].User)
+	n.dies("a")
+	for _, name := range []string{"b", "a"} {
+		n.must(n.stage(name, true))
+		n.reads(filepath.Join(n.path(name), "sub/labels"), "cat\ndog\n")
+	}
+	if ids := n.processes(); len(ids) != 1 || ids[0] == before[0] {
+		t.Fatalf("processes %v, before %v", ids, before)
+	}
+	n.must(errors.Join(n.unstage("a"), n.unstage("b")))
+	n.nothing()
+	n.remove(ref, "a", "b")
+}
+
+// dies waits until what a volume shows answers nothing any more.
+func (n *node) dies(name string) {
+	n.t.Helper()
+	wait(n.t, "the mount is dead", func() bool {
+		dead, err := n.host.IsDead(n.t.Context(), n.path(name))
+		n.must(err)
+		return dead
+	})
+	if _, err := n.host.Usage(n.t.Context(), n.path(name)); !errors.Is(err, volume.ErrUnavailable) {
+		n.t.Errorf("the usage of a dead volume: %v", err)
+	}
 }

@@ -78,7 +78,24 @@ func measure(path string, s shape) (volume.Usage, error) {
 	if err := unix.Statfs(e.proc(), &st); err != nil {
 		return volume.Usage{}, fmt.Errorf("ask how full %s is: %w: %w", path, err, volume.ErrUnavailable)
 	}
+	if s.is(unix.S_IFDIR) {
+		if err := peek(e.proc()); err != nil {
+			return volume.Usage{}, fmt.Errorf("read %s: %w: %w", path, err, volume.ErrUnavailable)
+		}
+	}
 	return usageOf(st), nil
+}
+
+// peek reads the beginning of a directory. A client that Ceph has shut out still
+// tells how full the cluster is, and reads nothing any more.
+func peek(path string) error {
+	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	_, err = unix.ReadDirent(fd, make([]byte, 4096))
+	return err
 }
 
 func measureDevice(path string) (volume.Usage, error) {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -133,24 +134,10 @@ func (f *Mounter) leave(ctx context.Context, place string) error {
 	return f.Host.Unpublish(ctx, place)
 }
 
-// serve mounts t on place. A process that a killed driver has started there is
-// waited for: it mounts, or it ends.
+// serve mounts t on place.
 func (f *Mounter) serve(ctx context.Context, t cephfs.Target, place string, c volume.Credentials) error {
-	for {
-		there, err := t.IsMounted(ctx, f.Host, place)
-		if err != nil || there {
-			return err
-		}
-		busy, err := f.processes.of(place)
-		if err != nil {
-			return err
-		}
-		if len(busy) == 0 {
-			break
-		}
-		if err := sleep(ctx); err != nil {
-			return fmt.Errorf("a process that served %s before does not end: %w", place, err)
-		}
+	if there, err := f.await(ctx, t, place); err != nil || there {
+		return err
 	}
 	if err := f.Host.MakeDirectory(ctx, place); err != nil {
 		return err
@@ -159,6 +146,31 @@ func (f *Mounter) serve(ctx context.Context, t cephfs.Target, place string, c vo
 		return volume.Undone(fmt.Errorf("mount %s as %s: %w", t.Root, c.User, err), f.giveUp(ctx, place))
 	}
 	return nil
+}
+
+// await says whether t is mounted on place. A process that a killed driver has
+// started there is waited for: it mounts, or it ends. So is one whose mount has
+// died; one that was shut out does not end by itself, and is killed after a while
+// if it has nothing to write.
+func (f *Mounter) await(ctx context.Context, t cephfs.Target, place string) (there bool, err error) {
+	patience, cancel := context.WithTimeout(ctx, busyPatience)
+	defer cancel()
+	for {
+		there, err := t.IsMounted(ctx, f.Host, place)
+		if err != nil || there {
+			return there, err
+		}
+		busy, err := f.processes.of(place)
+		if err != nil || len(busy) == 0 {
+			return false, err
+		}
+		if patience.Err() != nil && !slices.ContainsFunc(busy, process.writes) {
+			err = f.processes.endReaders(place)
+		}
+		if err = errors.Join(err, sleep(ctx)); err != nil {
+			return false, fmt.Errorf("a process that served %s before does not end: %w", place, err)
+		}
+	}
 }
 
 func sleep(ctx context.Context) error {

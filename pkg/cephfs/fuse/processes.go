@@ -25,6 +25,8 @@ type process struct {
 	reads bool // and writes nothing
 }
 
+func (p process) writes() bool { return !p.reads }
+
 // of returns the processes that serve path, or are about to.
 func (p processes) of(path string) (all []process, err error) {
 	names, err := os.ReadDir(p.proc)
