@@ -30,6 +30,8 @@ func TestEndToEnd(t *testing.T) {
 		{"refused", (*scene).refused},
 		{"forged", (*scene).forged},
 		{"forged inline", (*scene).forgedInline},
+		{"OpenWhisk", (*scene).openWhisk},
+		{"OpenFaaS", (*scene).openFaaS},
 		{"leader moves", (*scene).leaderMoves},
 		{"controller killed", (*scene).controllerKilled},
 		{"node pod deleted", (*scene).nodePodDeleted},
