@@ -1,6 +1,7 @@
 package verify
 
 import (
+	"maps"
 	"strings"
 	"testing"
 
@@ -33,8 +34,12 @@ func TestOpenWhiskInvokers(t *testing.T) {
 		t.Run(tenant, func(t *testing.T) {
 			set, templates := invokerGroup(t, tenant)
 			spec := set.Spec.Template.Spec
-			if set.Name != "owdev-invoker-"+tenant || set.Spec.Selector.MatchLabels["sdp.dev/tenant"] != tenant || spec.ServiceAccountName != "invoker-"+tenant {
-				t.Errorf("StatefulSet %s selects %v and is account %s", set.Name, set.Spec.Selector.MatchLabels, spec.ServiceAccountName)
+			selected := set.Spec.Selector.MatchLabels
+			if set.Name != "owdev-invoker-"+tenant || selected["name"] != "invoker-"+tenant || spec.ServiceAccountName != "invoker-"+tenant {
+				t.Errorf("StatefulSet %s selects %v and is account %s", set.Name, selected, spec.ServiceAccountName)
+			}
+			if !maps.Equal(selected, set.Spec.Template.Labels) {
+				t.Errorf("it selects %v of pods with %v", selected, set.Spec.Template.Labels)
 			}
 			if templates.Name != spec.Volumes[0].ConfigMap.Name || templates.Namespace != set.Namespace {
 				t.Errorf("the invokers mount %s, not %s", spec.Volumes[0].ConfigMap.Name, templates.Name)
