@@ -38,12 +38,14 @@ func (s *scene) openFaaS(t *testing.T) {
 	}
 }
 
-// applied makes a Deployment and compares its volume and mount.
+// applied makes a Deployment, changes it as OpenFaaS does with a function that
+// is deployed again, and compares its volume and mount.
 func applied(t testing.TB, text, name, want string) error {
 	t.Helper()
 	if _, err := run(t.Context(), text, "kubectl", "apply", "-f", "-"); err != nil {
 		return err
 	}
+	kubectl(t, "-n", "openfaas-fn", "set", "env", "deployment/"+name, "DEPLOYED=again")
 	if seen := shownVolumes(t, name); strings.Join(strings.Fields(seen), " ") != want {
 		return fmt.Errorf("%w: it has %q, not %q", errNotYet, seen, want)
 	}
