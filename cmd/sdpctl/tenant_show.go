@@ -23,6 +23,7 @@ type tenantLimits struct {
 	Volumes int64 `json:"volumes"`
 	Bytes   int64 `json:"bytes"`
 	Largest int64 `json:"largest"`
+	Inline  int64 `json:"inlinePerNode"`
 }
 
 func newTenantListCommand(a *app) *cobra.Command {
@@ -52,7 +53,7 @@ func (a *app) listTenants() error {
 
 func rowLimits(policy *tenant.Policy, row *tenant.Tenant) tenantLimits {
 	l := policy.TenantLimits(row.Name)
-	return tenantLimits{Volumes: l.Volumes, Bytes: int64(l.Bytes), Largest: int64(l.Largest)}
+	return tenantLimits{Volumes: l.Volumes, Bytes: int64(l.Bytes), Largest: int64(l.Largest), Inline: l.Inline()}
 }
 
 func limitText(n int64, bytes bool) string {
@@ -141,7 +142,7 @@ func (s tenantStanding) table() table {
 		{"Users:", orDash(s.Users)},
 		{"Users of volumes in CephFS:", strconv.Itoa(len(s.VolumeUsers))},
 		{"Goldens of others:", orDash(s.Granted)},
-		{"Limits:", "volumes " + limitText(s.Limits.Volumes, false) + ", bytes " + limitText(s.Limits.Bytes, true) + ", largest " + limitText(s.Limits.Largest, true)},
+		{"Limits:", "volumes " + limitText(s.Limits.Volumes, false) + ", bytes " + limitText(s.Limits.Bytes, true) + ", largest " + limitText(s.Limits.Largest, true) + ", inline per node " + limitText(s.Limits.Inline, false)},
 		{"Used:", "volumes " + strconv.FormatInt(s.Used.Volumes, 10) + ", bytes " + bytesText(s.Used.Bytes)},
 	}}
 	names := make([]string, 0, len(s.Withdrawn))

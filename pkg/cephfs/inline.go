@@ -52,7 +52,7 @@ func (s *Stager) ShowGolden(ctx context.Context, at, owner tenant.Place, in volu
 // goes, to be shown anew.
 func (s *Stager) isShown(ctx context.Context, owner tenant.Place, in volume.Inline, c volume.Credentials) (bool, error) {
 	shown, err := s.goldens.At(ctx, in.Target)
-	if err != nil || shown.Shows != in.String() {
+	if err != nil || !in.IsShown(shown.Shows) {
 		return false, err
 	}
 	dead, err := s.host.IsDead(ctx, in.Target)
@@ -142,6 +142,11 @@ func (s *Stager) takeLease(ctx context.Context, l lease) error {
 // HideGolden implements driver.Goldens.
 func (s *Stager) HideGolden(ctx context.Context, handle, target string) error {
 	return s.goldens.HideInline(ctx, handle, target, s.host.Unpublish)
+}
+
+// ShownTo implements driver.Goldens.
+func (s *Stager) ShownTo(ctx context.Context, name string) ([]string, error) {
+	return s.goldens.InlineOf(ctx, name)
 }
 
 // ShownGolden implements driver.Goldens.

@@ -49,6 +49,11 @@ func (n *Node) publishInline(ctx context.Context, r *csi.NodePublishVolumeReques
 		return nil, fmt.Errorf("this node shows no goldens of backend %s: %w", in.backend, volume.ErrUnsupported)
 	}
 	err = n.busy.do(ctx, inlineTargets(in.Handle), func(ctx context.Context) error {
+		done, err := n.admitNumber(ctx, at, in.Handle)
+		if err != nil {
+			return err
+		}
+		defer done()
 		return backend.ShowGolden(ctx, at, owner, in.Inline)
 	})
 	return &csi.NodePublishVolumeResponse{}, err
@@ -69,7 +74,7 @@ func admitInline(policy *tenant.Policy, in *inlining) (at, owner tenant.Place, e
 	if owner, err = policy.Golden(at, in.Golden); err != nil {
 		return at, owner, err
 	}
-	in.Golden.Tenant = owner.Tenant()
+	in.Tenant, in.Golden.Tenant = at.Tenant(), owner.Tenant()
 	return at, owner, nil
 }
 
@@ -158,7 +163,7 @@ func (in *inlining) parseSecret(secrets map[string]string) (err error) {
 		return fmt.Errorf("the inline volume names no Secret with %s and %s: set nodePublishSecretRef: {name: %s}: %w",
 			tenant.FieldReaderUser, tenant.FieldReaderKey, inlineSecret, volume.ErrInvalid)
 	}
-	if in.Credentials, err = parseCredentials(secrets, true); err != nil {
+	if in.Credentials, err = parseCredentials(secrets, true, publishSecret); err != nil {
 		return err
 	}
 	in.Goldens, err = parseReaders(secrets)

@@ -147,6 +147,8 @@ func TestInlineRefuses(t *testing.T) {
 		"not there":           {func(r *csi.NodePublishVolumeRequest) { r.VolumeContext["golden"] = "public/none:v1" }, codes.PermissionDenied, "no key of golden"},
 		"no secret":           {func(r *csi.NodePublishVolumeRequest) { r.Secrets = nil }, codes.InvalidArgument, "sdp-ro"},
 		"half a secret":       {func(r *csi.NodePublishVolumeRequest) { delete(r.Secrets, "userKey") }, codes.InvalidArgument, "sdp-ro"},
+		"no user's name":      {func(r *csi.NodePublishVolumeRequest) { r.Secrets["userID"] = "client.acme" }, codes.InvalidArgument, "userID of the node-publish secret"},
+		"no key":              {func(r *csi.NodePublishVolumeRequest) { r.Secrets["userKey"] = "?" }, codes.InvalidArgument, "userKey of the node-publish secret"},
 		"a wrong key":         {func(r *csi.NodePublishVolumeRequest) { r.Secrets["userKey"] = readerKey }, codes.PermissionDenied, "acme"},
 		"a wrong reader":      {func(r *csi.NodePublishVolumeRequest) { r.Secrets["golden.acme.own.v1"] = "acme-reader:" + userKey }, codes.PermissionDenied, "own:v1"},
 		"no reader":           {func(r *csi.NodePublishVolumeRequest) { r.Secrets["golden.acme.own.v1"] = "?" }, codes.InvalidArgument, "own:v1"},

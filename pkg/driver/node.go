@@ -23,6 +23,7 @@ type Node struct {
 	mounter Mounter
 	goldens map[volume.Backend]Goldens
 	busy    *inflight
+	coming  arrivals
 }
 
 // NodeOptions are what a node service is made of.
@@ -111,7 +112,7 @@ func parseStage(r *csi.NodeStageVolumeRequest) (st volume.Stage, err error) {
 	if err = use.fitsNodes(st.ID.Backend); err != nil {
 		return st, err
 	}
-	if st.Credentials, err = parseCredentials(r.GetSecrets(), st.ReadOnly); err != nil {
+	if st.Credentials, err = parseCredentials(r.GetSecrets(), st.ReadOnly, stageSecret); err != nil {
 		return st, err
 	}
 	return st, parseOthers(r.GetSecrets(), &st)
@@ -120,7 +121,7 @@ func parseStage(r *csi.NodeStageVolumeRequest) (st volume.Stage, err error) {
 // parseOthers reads the secret's keys that a stage may need besides its own.
 func parseOthers(secrets map[string]string, st *volume.Stage) (err error) {
 	if secrets[tenant.FieldWriterUser] != "" {
-		if st.Writer, err = parseCredentials(secrets, false); err != nil {
+		if st.Writer, err = parseCredentials(secrets, false, stageSecret); err != nil {
 			return err
 		}
 	}

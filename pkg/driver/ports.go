@@ -71,6 +71,10 @@ type Goldens interface {
 	// HideGolden undoes ShowGolden, and removes the target. It asks the kernel
 	// only. Not shown there under that handle is success.
 	HideGolden(ctx context.Context, handle, target string) error
+	// ShownTo returns the handles of the inline volumes that pods of the tenant
+	// of that name have on this node, perhaps more than once, in no order. It
+	// asks the kernel only.
+	ShownTo(ctx context.Context, name string) ([]string, error)
 	// ShownGolden says whether the target shows the inline volume; ErrNotFound
 	// when it does not. It asks the kernel only.
 	ShownGolden(ctx context.Context, handle, target string) error

@@ -9,19 +9,26 @@ import (
 	"github.com/sdp-csi/sdp-csi/pkg/volume"
 )
 
-// parseCredentials reads a request's secret. Nothing of it gets into a message.
-func parseCredentials(secrets map[string]string, readOnly bool) (volume.Credentials, error) {
+// What messages call the secrets, as the CSI parameters and the pod's manifest do.
+const (
+	stageSecret   = "the node-stage secret"
+	publishSecret = "the node-publish secret"
+)
+
+// parseCredentials reads a request's secret, which messages call whose. Nothing
+// of it gets into one.
+func parseCredentials(secrets map[string]string, readOnly bool, whose string) (volume.Credentials, error) {
 	user, key := secretFields(secrets, readOnly)
 	c := volume.Credentials{User: secrets[user], Key: volume.Secret(secrets[key])}
 	switch {
 	case c.User == "" || c.Key == "":
-		return volume.Credentials{}, fmt.Errorf("the node-stage secret has no %s or no %s: name the tenant's secret in the class "+
-			"(csi.storage.k8s.io/node-stage-secret-name): %w", user, key, volume.ErrInvalid)
+		return volume.Credentials{}, fmt.Errorf("%s has no %s or no %s: name the tenant's secret in the class "+
+			"(csi.storage.k8s.io/node-stage-secret-name): %w", whose, user, key, volume.ErrInvalid)
 	case !isUser(c.User):
-		return volume.Credentials{}, fmt.Errorf("%s of the node-stage secret is not a cephx user without «client.» "+
-			"(letters, digits, dots, hyphens and underscores): %w", user, volume.ErrInvalid)
+		return volume.Credentials{}, fmt.Errorf("%s of %s is not a cephx user without «client.» "+
+			"(letters, digits, dots, hyphens and underscores): %w", user, whose, volume.ErrInvalid)
 	case !isKey(c.Key.Reveal()):
-		return volume.Credentials{}, fmt.Errorf("%s of the node-stage secret is not a cephx key in base64, as `ceph auth print-key` gives it: %w", key, volume.ErrInvalid)
+		return volume.Credentials{}, fmt.Errorf("%s of %s is not a cephx key in base64, as `ceph auth print-key` gives it: %w", key, whose, volume.ErrInvalid)
 	}
 	return c, nil
 }

@@ -19,7 +19,7 @@ func (s *Stager) ShowGolden(ctx context.Context, at, owner tenant.Place, in volu
 		return err
 	}
 	c, ok := in.Goldens[in.Golden]
-	if shown.Shows == in.String() {
+	if in.IsShown(shown.Shows) {
 		if ok {
 			s.leases.suggest(owner, in.Golden, c)
 		}
@@ -119,6 +119,11 @@ func (s *Stager) mustHold(ctx context.Context, owner tenant.Place, in volume.Inl
 // HideGolden implements driver.Goldens.
 func (s *Stager) HideGolden(ctx context.Context, handle, target string) error {
 	return s.goldens.HideInline(ctx, handle, target, s.host.Unpublish)
+}
+
+// ShownTo implements driver.Goldens.
+func (s *Stager) ShownTo(ctx context.Context, name string) ([]string, error) {
+	return s.goldens.InlineOf(ctx, name)
 }
 
 // ShownGolden implements driver.Goldens.

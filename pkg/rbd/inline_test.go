@@ -114,6 +114,9 @@ func TestInlineAgain(t *testing.T) {
 		return fake.Fault{When: fake.Before}
 	})
 	n.must(n.show(n.fresh(), inline("csi-1")))
+	moved := inline("csi-1")
+	moved.Tenant = "initech" // the namespace's tenant has another name now
+	n.must(n.show(n.fresh(), moved))
 	n.ceph.Reset(nil)
 	other := inline("csi-2")
 	other.Target = pod("csi-1")

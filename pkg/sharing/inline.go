@@ -22,6 +22,22 @@ func (n *Node[G]) HideInline(ctx context.Context, handle, target string, unpubli
 	return n.Leave(ctx, shown.Lower)
 }
 
+// InlineOf returns the handles of the inline volumes that pods of a tenant have
+// on the node, as often as they are mounted.
+func (n *Node[G]) InlineOf(ctx context.Context, tenant string) ([]string, error) {
+	all, err := n.host.Overlays(ctx, n.dir)
+	if err != nil {
+		return nil, err
+	}
+	var found []string
+	for _, o := range all {
+		if handle, ok := volume.InlineOf(tenant, o.Shows); ok {
+			found = append(found, handle)
+		}
+	}
+	return found, nil
+}
+
 // ShowsInline wraps volume.ErrNotFound unless target shows the inline volume of
 // a CO's handle.
 func (n *Node[G]) ShowsInline(ctx context.Context, handle, target string) error {

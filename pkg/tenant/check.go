@@ -139,8 +139,8 @@ func (c checker) grants(where at, whose string, goldens []string) error {
 }
 
 func (c checker) limits(where at, whose string, l Limits) error {
-	if l.Volumes < 0 || l.Bytes < 0 || l.Largest < 0 {
-		return c.refuse(where, "%s: a limit is negative; leave it out for none", whose)
+	if l.Volumes < 0 || l.Bytes < 0 || l.Largest < 0 || l.Inline() < 0 {
+		return c.refuse(where, "%s: a limit is negative; 0 is none", whose)
 	}
 	return nil
 }

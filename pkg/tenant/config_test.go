@@ -79,6 +79,7 @@ func TestParseRefuses(t *testing.T) {
 		"golden":                     {cluster + "tenants:\n- name: a\n  goldens: [public/x:v1, public/*:v1]\n", []string{"line 7", "golden"}},
 		"default golden":             {cluster + "defaults:\n  goldens: [x:v1]\n", []string{"line 6", "golden"}},
 		"negative limit":             {cluster + "defaults:\n  limits: {volumes: -1}\n", []string{"line 6", "negative"}},
+		"negative inline limit":      {cluster + "defaults:\n  limits: {inlinePerNode: -1}\n", []string{"line 6", "negative"}},
 		"tenant's negative limit":    {cluster + "tenants:\n- name: a\n  limits: {bytes: -1Gi}\n", []string{"line 7", "negative"}},
 		"bytes":                      {cluster + "defaults:\n  limits: {bytes: 10 GB}\n", []string{"line 6", "10 GB"}},
 		"bytes beyond int64":         {cluster + "defaults:\n  limits: {bytes: 1e300Pi}\n", []string{"line 6", "1e300Pi"}},

@@ -11,7 +11,7 @@ import (
 	"github.com/sdp-csi/sdp-csi/pkg/volume"
 )
 
-// Limits bound what a tenant can have. A zero field is no limit.
+// Limits bound what a tenant can have. A field that is 0 is no limit.
 type Limits struct {
 	// Volumes is how many volumes there may be.
 	Volumes int64 `yaml:"volumes,omitempty"`
@@ -19,7 +19,14 @@ type Limits struct {
 	Bytes Bytes `yaml:"bytes,omitempty"`
 	// Largest is how much one volume may have.
 	Largest Bytes `yaml:"largest,omitempty"`
+	// InlinePerNode is how many inline volumes its pods may have on one node.
+	// Left out it is DefaultInlinePerNode: each is a row in the node's mount
+	// table, which one manifest by mistake could fill.
+	InlinePerNode *int64 `yaml:"inlinePerNode,omitempty"`
 }
+
+// DefaultInlinePerNode is about as many as the pods that a kubelet runs.
+const DefaultInlinePerNode = 100
 
 // Usage is what a tenant has.
 type Usage struct {
@@ -42,6 +49,24 @@ func (l Limits) Admit(size int64, before, after Usage) error {
 	return nil
 }
 
+// Inline returns how many inline volumes the tenant's pods may have on one
+// node; 0 is no limit.
+func (l Limits) Inline() int64 {
+	if l.InlinePerNode == nil {
+		return DefaultInlinePerNode
+	}
+	return *l.InlinePerNode
+}
+
+// AdmitInline says whether a tenant that has so many other inline volumes on a
+// node may have one more there. It wraps volume.ErrNoSpace.
+func (l Limits) AdmitInline(others int) error {
+	if limit := l.Inline(); limit > 0 && int64(others) >= limit {
+		return fmt.Errorf("the tenant has %d of %d inline volumes on this node: end pods that have some, or raise «inlinePerNode» in the policy file: %w", others, limit, volume.ErrNoSpace)
+	}
+	return nil
+}
+
 // Left returns the bytes that a tenant can still get, free being what the
 // pool can still store.
 func (l Limits) Left(used Usage, free int64) int64 {
@@ -54,8 +79,8 @@ func (l Limits) Left(used Usage, free int64) int64 {
 	return free
 }
 
-// IsZero says that nothing is limited.
-func (l Limits) IsZero() bool { return l == Limits{} }
+// IsZero says that the volumes and their bytes are not limited.
+func (l Limits) IsZero() bool { return l.Volumes == 0 && l.Bytes == 0 && l.Largest == 0 }
 
 // Bytes is a number of bytes; in YAML also with a unit, like 100Gi.
 type Bytes int64

@@ -245,6 +245,9 @@ func TestLimitsAdmit(t *testing.T) {
 			t.Errorf("%s: %v, want %v", name, err, tt.want)
 		}
 	}
+	if !(Limits{InlinePerNode: new(int64)}).IsZero() {
+		t.Error("a limit of inline volumes limits volumes")
+	}
 	if left := l.Left(Usage{1, 30}, 1000); left != 70 {
 		t.Errorf("Left = %d, want 70", left)
 	}
@@ -253,6 +256,27 @@ func TestLimitsAdmit(t *testing.T) {
 	}
 	if left := l.Left(Usage{2, 30}, 1000); left != 0 {
 		t.Errorf("Left with all volumes used = %d, want 0", left)
+	}
+}
+
+func TestLimitsAdmitInline(t *testing.T) {
+	tests := map[string]struct {
+		text   string
+		others int
+		want   error
+	}{
+		"left out":       {"volumes: 1", DefaultInlinePerNode - 1, nil},
+		"left out, over": {"volumes: 1", DefaultInlinePerNode, volume.ErrNoSpace},
+		"fits":           {"inlinePerNode: 2", 1, nil},
+		"over":           {"inlinePerNode: 2", 2, volume.ErrNoSpace},
+		"lowered since":  {"inlinePerNode: 2", 9, volume.ErrNoSpace},
+		"no limit":       {"inlinePerNode: 0", 1 << 20, nil},
+	}
+	for name, tt := range tests {
+		p := mustParse(t, goodPolicy[:strings.Index(goodPolicy, "tenants:")]+"tenants:\n- {name: acme, limits: {"+tt.text+"}}\n")
+		if err := p.TenantLimits("acme").AdmitInline(tt.others); !errors.Is(err, tt.want) {
+			t.Errorf("%s: %v, want %v", name, err, tt.want)
+		}
 	}
 }
 

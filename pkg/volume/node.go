@@ -40,6 +40,7 @@ type Publication struct {
 type Inline struct {
 	Handle      string // the CO's, of this volume of this pod
 	Target      string // made by the driver
+	Tenant      string // of the pod
 	Golden      GoldenRef
 	FsType      string // empty: the golden's own
 	Options     []string
@@ -53,12 +54,34 @@ func InlineShown(handle string) string { return inlineMark + handle + ":" }
 
 const inlineMark = "inline:"
 
+// tenantMark parts the pod's tenant, for whom the volume counts, from the
+// golden. Neither's name has it.
+const tenantMark = "@"
+
 // IsInlineShown says whether the mount table tells so of an inline volume.
 func IsInlineShown(s string) bool { return strings.HasPrefix(s, inlineMark) }
 
 // String returns what the mount table tells of the volume. No volume's ID is
 // like it.
-func (i Inline) String() string { return InlineShown(i.Handle) + i.Golden.String() }
+func (i Inline) String() string { return i.shown() + tenantMark + i.Tenant }
+
+// IsShown says whether the mount table tells so of the volume, whatever tenant
+// it tells: drivers that did not count told none, and the policy may have changed.
+func (i Inline) IsShown(s string) bool {
+	what, _, _ := strings.Cut(s, tenantMark)
+	return what == i.shown()
+}
+
+func (i Inline) shown() string { return InlineShown(i.Handle) + i.Golden.String() }
+
+// InlineOf returns the CO's handle of an inline volume of the tenant's pods of
+// which the mount table tells s; ok is false of anything else.
+func InlineOf(tenant, s string) (handle string, ok bool) {
+	rest, inline := strings.CutPrefix(s, inlineMark)
+	rest, of, told := strings.Cut(rest, tenantMark)
+	handle, _, _ = strings.Cut(rest, ":")
+	return handle, inline && told && of == tenant
+}
 
 // Usage is what NodeGetVolumeStats answers.
 type Usage struct {
