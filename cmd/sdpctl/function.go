@@ -119,11 +119,18 @@ func (a *app) owner(w where, namespace string, ref volume.GoldenRef) (tenant.Pla
 	return policy.Golden(at, ref)
 }
 
-// refuseInline refuses an inline volume that the tenant's pods may not have.
-func (a *app) refuseInline(w where, namespace string) error {
+// inlineSecretOf names the Secret in the function's namespace with the keys of
+// its cluster, as --mode=tenants does. It refuses an inline volume that the
+// tenant's pods may not have.
+func (a *app) inlineSecretOf(w where, namespace string) (string, error) {
 	policy, at, err := a.functionPlace(w, namespace)
-	if err != nil || policy.Inline(at) {
-		return err
+	switch {
+	case err != nil:
+		return "", err
+	case policy.Inline(at) && at.Cluster() == policy.Clusters()[0]:
+		return function.DefaultSecret, nil
+	case policy.Inline(at):
+		return function.DefaultSecret + "." + at.Cluster().ID, nil
 	}
-	return fmt.Errorf("tenant %s may not have inline volumes: use --pvc NAME, or set `inline: true` in its row of the policy file: %w", at.Tenant(), volume.ErrDenied)
+	return "", fmt.Errorf("tenant %s may not have inline volumes: use --pvc NAME, or set `inline: true` in its row of the policy file: %w", at.Tenant(), volume.ErrDenied)
 }

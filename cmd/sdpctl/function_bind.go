@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -30,7 +31,8 @@ same again changes nothing.
 With -f the file is written to the standard output, or with --in-place back; comments stay. With KIND NAME the live
 object is changed, by replacing the very version that was read.
 
-The volume is an inline one, read with the Secret sdp-ro of the namespace. With --pvc it is a claim; with --class
+The volume is an inline one, read with the Secret sdp-ro of the namespace, or sdp-ro.CLUSTER for the policy's second
+and further clusters. With --pvc it is a claim; with --class
 too, a claim of that class is made where there is none of the name.`
 
 func newFunctionBindCommand(a *app) *cobra.Command {
@@ -52,7 +54,7 @@ func newFunctionBindCommand(a *app) *cobra.Command {
 	flags.StringVar(&f.backend, "backend", string(volume.RBD), "with --digest: the storage that has the golden, rbd or cephfs")
 	flags.StringVar(&f.path, "path", "", "where the function sees it, like /data/model")
 	flags.StringVar(&f.container, "container", "", "the container that sees it, where there are several")
-	flags.StringVar(&f.secret, "secret", function.DefaultSecret, "the Secret that an inline volume is read with")
+	flags.StringVar(&f.secret, "secret", "", "the Secret that an inline volume is read with (default "+function.DefaultSecret+"; for a second cluster of the policy "+function.DefaultSecret+".CLUSTER)")
 	flags.StringVar(&f.claim, "pvc", "", "name of a PersistentVolumeClaim to use in place of an inline volume")
 	flags.StringVar(&f.class, "class", "", "StorageClass of the golden, to make the claim of --pvc with")
 	flags.BoolVar(&f.fragment, "print-fragment", false, "only print the annotations, the volume and the mount, for platforms with fields of their own")
@@ -68,6 +70,9 @@ func (f *bindFlags) check(cmd *cobra.Command, args []string) error {
 		return fmt.Errorf("--backend cannot be %.32q: use rbd or cephfs: %w", f.backend, errUsage)
 	case f.class != "" && f.claim == "":
 		return fmt.Errorf("--class makes the claim of --pvc: name that too: %w", errUsage)
+	case f.digest != "" && f.cluster != "" && f.claim == "" && f.secret == "":
+		return fmt.Errorf("--digest leaves out the policy, which tells the Secret for --cluster: name it, --secret %s or %s.%s: %w",
+			function.DefaultSecret, function.DefaultSecret, f.cluster, errUsage)
 	case f.inPlace && (f.file == "" || f.file == "-"):
 		return fmt.Errorf("--in-place needs a file, -f FILE: %w", errUsage)
 	case f.fragment:
@@ -102,9 +107,11 @@ func (a *app) binding(ctx context.Context, f *bindFlags, namespace string) (b fu
 		return b, volume.DefaultSize, err
 	}
 	if f.claim == "" {
-		if err := a.refuseInline(f.where, namespace); err != nil {
+		secret, err := a.inlineSecretOf(f.where, namespace)
+		if err != nil {
 			return b, 0, err
 		}
+		b.Secret = cmp.Or(f.secret, secret)
 	}
 	owner, err := a.owner(f.where, namespace, ref)
 	if err != nil {

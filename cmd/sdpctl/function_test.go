@@ -153,6 +153,36 @@ func TestFunctionBindFragment(t *testing.T) {
 	}
 }
 
+// The Secret has the keys of the golden's cluster.
+func TestFunctionBindInASecondCluster(t *testing.T) {
+	d := newCounter(t)
+	text := strings.Replace(policy, "fileSystem: cephfs}", "fileSystem: cephfs}, {id: cold, monitors: [\"127.0.0.2:3300\"], pool: rbd}", 1)
+	text = strings.Replace(text, "namespaces: [globex]", "namespaces: [globex], inline: true", 1)
+	if err := os.WriteFile(d.policy, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	path := d.manifest(functionText)
+	for name, tc := range map[string]struct {
+		cluster string
+		more    []string
+		secret  string
+	}{
+		"the first":          {"test", nil, "sdp-ro"},
+		"the second":         {"cold", nil, "sdp-ro.cold"},
+		"said":               {"cold", []string{"--secret", "ours"}, "ours"},
+		"said with a digest": {"cold", []string{"--secret", "ours", "--digest", "sha256:00"}, "ours"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d.t = t
+			d.must("golden", "import", "--tenant", "acme", "--cluster", tc.cluster, "resnet50:v1", d.model)
+			out := d.must(append([]string{"function", "bind", "--golden", "acme/resnet50:v1", "--path", "/m", "-f", path, "--cluster", tc.cluster}, tc.more...)...)
+			if !strings.Contains(out, "name: "+tc.secret+"\n") || !strings.Contains(out, "cluster: "+tc.cluster) {
+				t.Errorf("not read with %s:\n%s", tc.secret, out)
+			}
+		})
+	}
+}
+
 func TestFunctionBindRefuses(t *testing.T) {
 	d := newCounter(t)
 	d.must("golden", "import", "--tenant", "acme", "resnet50:v1", d.model)
@@ -173,6 +203,7 @@ func TestFunctionBindRefuses(t *testing.T) {
 		"a class without claim":          {[]string{"--golden", "acme/resnet50:v1", "--path", "/m", "--class", "c", "-f", path}, exitUsage, "--pvc"},
 		"in place of nothing":            {[]string{"--golden", "acme/resnet50:v1", "--path", "/m", "--in-place", "-f", "-"}, exitUsage, "-f FILE"},
 		"inline where it is not allowed": {[]string{"--golden", "resnet50:v1", "--path", "/m", "--tenant", "acme", "-f", path}, exitDenied, "use --pvc"},
+		"a Secret that is not known":     {[]string{"--golden", "acme/resnet50:v1", "--path", "/m", "--digest", "sha256:00", "--cluster", "test", "-f", path}, exitUsage, "--secret sdp-ro or sdp-ro.test"},
 		"an absent file":                 {[]string{"--golden", "acme/resnet50:v1", "--path", "/m", "-f", path + ".no"}, exitNotFound, "read the manifest"},
 	}
 	for name, test := range tests {
