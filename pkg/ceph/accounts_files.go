@@ -61,22 +61,38 @@ func (c *Cluster) LimitFiles(ctx context.Context, at tenant.Place, bytes map[str
 	return errors.Join(err, t.Close())
 }
 
-// makeRoom raises the limit of the tenant's directory, where it has one, for a
-// golden that is about to be written. LimitFiles sets what is right after that.
-func (f FileSystem) makeRoom(ctx context.Context, at tenant.Place, bytes int64) error {
+// pinAttribute of a directory keeps it with one metadata server.
+const pinAttribute = "ceph.dir.pin"
+
+// prepareGolden prepares the directories for a golden that is about to be
+// written: room in the tenant's, and its own with the first metadata server.
+// To no client of a pinned directory a server gives the sole rights to it, for
+// which others would have to wait until the session of one that died ends.
+func (f FileSystem) prepareGolden(ctx context.Context, at tenant.Place, name string, bytes int64) error {
 	t, err := f.open(ctx, at, groupsPath)
 	if err != nil {
 		return err
 	}
-	directory := "/" + at.Tenant()
-	old, err := t.mount.GetXattr(directory, quotaAttribute)
+	group := "/" + at.Tenant()
+	err = t.makeRoom(group, bytes)
 	if err == nil {
-		limit, _ := strconv.ParseInt(string(old), 10, 64)
-		err = t.mount.SetXattr(directory, quotaAttribute, []byte(strconv.FormatInt(limit+bytes, 10)), 0)
-	} else if is(err, syscall.ENODATA) {
-		err = nil // no limit
+		err = t.mount.SetXattr(group+"/"+subvolume(at.Tenant(), name), pinAttribute, []byte("0"), 0)
 	}
 	return errors.Join(classify(err), t.Close())
+}
+
+// makeRoom raises the limit of a tenant's directory, where it has one.
+// LimitFiles sets what is right after that.
+func (t *tree) makeRoom(group string, bytes int64) error {
+	old, err := t.mount.GetXattr(group, quotaAttribute)
+	if is(err, syscall.ENODATA) {
+		return nil // no limit
+	}
+	if err != nil {
+		return err
+	}
+	limit, _ := strconv.ParseInt(string(old), 10, 64)
+	return t.mount.SetXattr(group, quotaAttribute, []byte(strconv.FormatInt(limit+bytes, 10)), 0)
 }
 
 // VolumeUsers implements tenant.VolumeUsers.

@@ -31,12 +31,17 @@ func newGroup(t *testing.T) (FileSystem, tenant.Place, *realceph.Ceph) {
 	return f, at, c
 }
 
-// wantLimit checks that room was made for one more MiB where there is a limit.
+// wantLimit checks that room was made for one more MiB where there is a limit,
+// and that the golden is pinned.
 func wantLimit(t *testing.T, f FileSystem, at tenant.Place, before int64) {
 	t.Helper()
 	tree, err := f.open(t.Context(), at, groupsPath)
 	ok(t, err)
 	got, _ := tree.mount.GetXattr("/"+at.Tenant(), quotaAttribute)
+	pin, err := tree.mount.GetXattr("/"+at.Tenant()+"/"+at.Tenant()+".golden.m.v1", pinAttribute)
+	if err != nil || string(pin) != "0" {
+		t.Errorf("the golden is pinned to %q (%v), want 0", pin, err)
+	}
 	ok(t, tree.Close())
 	want := ""
 	if before > 0 {
@@ -59,9 +64,10 @@ func TestRealGroupIsLimited(t *testing.T) {
 			t.Errorf("the limit is %q (%v), want %d", got, err, limit)
 		}
 		ok(t, tree.Close())
-		ok(t, f.makeRoom(ctx, at, 1<<20))
+		ok(t, f.CreateImage(ctx, at, "golden.m.v1", 1<<20))
 		wantLimit(t, f, at, limit)
 	}
+	ok(t, f.RemoveImage(ctx, at, "golden.m.v1"))
 	_, err := f.CreateSubvolume(ctx, at, "vol.1", 1<<20)
 	ok(t, err)
 	wants(t, f.RemoveNamespace(ctx, at), volume.ErrInUse)

@@ -112,7 +112,7 @@ func (f FileSystem) CreateImage(ctx context.Context, at tenant.Place, name strin
 	if _, err := f.CreateSubvolume(ctx, at, name, 0); err != nil {
 		return err
 	}
-	return about("make room for", at, name, f.makeRoom(ctx, at, size))
+	return about("prepare", at, name, f.prepareGolden(ctx, at, name, size))
 }
 
 // RemoveImage implements golden.Images.
