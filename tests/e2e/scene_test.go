@@ -78,7 +78,7 @@ func (s *scene) policy(user, keyFile string) string {
 - {id: test, monitors: ["%s"], pool: %s, fileSystem: cephfs, user: %s, keyFile: %s}
 tenants:
 - {name: acme, namespaces: [acme], goldens: ["public/*"], inline: true}
-- {name: globex, namespaces: [globex]}
+- {name: globex, namespaces: [globex], limits: {largest: 10Gi}}
 - {name: public, readOnlyNodes: true}
 `, strings.Join(s.ceph.Monitors(), `", "`), s.pool, user, keyFile)
 }

@@ -83,17 +83,18 @@ func (s *scene) byHand(t *testing.T) {
 // refused: a claim that cannot have a volume says why.
 func (s *scene) refused(t *testing.T) {
 	for name, c := range map[string]struct {
-		namespace, golden string
-		words             []string
+		namespace, parameters, mode, size string
+		words                             []string
 	}{
-		"unknown":     {"acme", "nothing:v1", []string{"nothing"}},
-		"not granted": {"globex", "public/resnet50:v2", []string{"public"}},
-		"foreign":     {"default", "resnet50:v1", []string{"default", "tenant"}},
+		"unknown":     {"acme", `golden: "nothing:v1"`, "", "", []string{"NotFound", "acme/nothing:v1"}},
+		"not granted": {"globex", `golden: "public/resnet50:v2"`, "", "", []string{"PermissionDenied", "public/resnet50:v2"}},
+		"no tenant":   {"default", `golden: "resnet50:v1"`, "", "", []string{"PermissionDenied", "default", "tenant"}},
+		"too large":   {"globex", "csi.storage.k8s.io/fstype: ext4", "ReadWriteOnce", "20Gi", []string{"ResourceExhausted"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			class := class("refused", "Immediate", fmt.Sprintf("golden: %q", c.golden))
-			apply(t, class, claim{namespace: c.namespace, name: "refused", class: "refused"}.String())
-			t.Log(event(t, c.namespace, "refused", append(c.words, "desc = ")...))
+			apply(t, class("refused", "Immediate", c.parameters),
+				claim{namespace: c.namespace, name: "refused", class: "refused", mode: c.mode, size: c.size}.String())
+			t.Log(event(t, c.namespace, "refused", c.words...))
 		})
 	}
 }
