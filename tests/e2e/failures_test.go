@@ -45,8 +45,11 @@ func (s *scene) nodePodDeleted(t *testing.T) {
 	shell(t, "acme", "writing", "echo more >/data/f && sync")
 	ready(t, function{namespace: "acme", name: "newcomer", volume: of("lasting")})
 	s.readsOn(t, "newcomer")
-	if after := loops(t); after != before {
-		t.Errorf("the devices were\n%s\nand are\n%s", before, after)
+	// Goldens of earlier cases may have gone meanwhile, none may have come.
+	for device := range strings.Lines(loops(t)) {
+		if !strings.Contains(before, device) {
+			t.Errorf("there is a device more, %s: there were\n%s", device, before)
+		}
 	}
 	noRestart(t, "acme", "lasting")
 }
