@@ -68,14 +68,22 @@ func (s *scene) readsOn(t testing.TB, pod string) {
 	s.readsModel(t, "acme", pod)
 }
 
-// loops lists the loop devices of the driver's mappings.
+// loops lists the loop devices of this node's mappings. The machine's other
+// devices can be those of another Kubernetes, whose files are not here.
 func loops(t testing.TB) string {
 	t.Helper()
-	out, err := run(t.Context(), "", "sh", "-c", "losetup --list --noheadings --output NAME,BACK-FILE | grep /run/sdp-csi/ | sort")
+	all, err := run(t.Context(), "", "losetup", "--list", "--noheadings", "--output", "NAME,BACK-FILE")
 	if err != nil {
 		t.Fatal(err)
 	}
-	return out
+	var here strings.Builder
+	for line := range strings.Lines(all) {
+		file := line[strings.LastIndex(line, " ")+1:]
+		if _, err := os.Stat(strings.TrimSpace(file)); err == nil && strings.HasPrefix(file, "/run/sdp-csi/") {
+			here.WriteString(line)
+		}
+	}
+	return here.String()
 }
 
 // selector returns a workload's labels as kubectl wants them.
