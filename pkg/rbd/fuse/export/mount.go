@@ -59,6 +59,9 @@ func mountOptions(source string, out *log.Logger) *fuse.MountOptions {
 		// The loop device has its requests in flight together, not in turn.
 		ExtraCapabilities: fuse.CAP_ASYNC_DIO,
 		DisableXAttrs:     true,
+		// What is read is in memory already, and with its header does not fit in
+		// a pipe: each try would fail, and say so in the log.
+		DisableSplice: true,
 	}
 }
 
