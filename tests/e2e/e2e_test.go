@@ -2,12 +2,16 @@
 
 package e2e
 
-import "testing"
+import (
+	"testing"
+
+	"github.com/sdp-csi/sdp-csi/tests/cluster"
+)
 
 // TestEndToEnd runs one case after the other on one cluster: some of them stop
 // parts of it. A case leaves nothing of its own behind.
 func TestEndToEnd(t *testing.T) {
-	defer tellOnFailure(t)
+	defer cluster.TellOnFailure(t)
 	s := newScene(t)
 	for _, c := range []struct {
 		name string
@@ -40,7 +44,7 @@ func TestEndToEnd(t *testing.T) {
 		{"reboot", (*scene).reboot},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			defer tellOnFailure(t)
+			defer cluster.TellOnFailure(t)
 			c.test(s, t)
 		})
 	}

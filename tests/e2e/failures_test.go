@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/sdp-csi/sdp-csi/tests/cluster"
 )
 
 // node runs hack/kube/node, whose place these tests run in.
@@ -32,18 +34,18 @@ const steady = "while cat /data/model.h5 >/dev/null; do sleep 0.2; done"
 // nodePodDeleted: functions read on while the node's pod is replaced, also what
 // is not in the page cache, and the new one knows the mappings of the old one.
 func (s *scene) nodePodDeleted(t *testing.T) {
-	bound(t,
-		claim{namespace: "acme", name: "lasting", class: classGolden},
-		claim{namespace: "acme", name: "lasting-data", class: classWritable, mode: "ReadWriteOnce", size: "64Mi"})
-	ready(t,
-		function{namespace: "acme", name: "lasting", volume: of("lasting"), script: steady},
-		function{namespace: "acme", name: "writing", volume: of("lasting-data")})
+	cluster.Bound(t,
+		cluster.Claim{Namespace: "acme", Name: "lasting", Class: classGolden},
+		cluster.Claim{Namespace: "acme", Name: "lasting-data", Class: classWritable, Mode: "ReadWriteOnce", Size: "64Mi"})
+	cluster.Ready(t,
+		cluster.Function{Namespace: "acme", Name: "lasting", Volume: cluster.Of("lasting"), Script: steady},
+		cluster.Function{Namespace: "acme", Name: "writing", Volume: cluster.Of("lasting-data")})
 	before := loops(t)
-	kubectl(t, "-n", driverNamespace, "delete", "pod", "--wait", "-l", selector(t, "daemonset/sdp-node"))
-	s.waitForDriver(t)
+	cluster.Kubectl(t, "-n", cluster.DriverNamespace, "delete", "pod", "--wait", "-l", selector(t, "daemonset/sdp-node"))
+	s.WaitForDriver(t)
 	s.readsOn(t, "lasting")
-	shell(t, "acme", "writing", "echo more >/data/f && sync")
-	ready(t, function{namespace: "acme", name: "newcomer", volume: of("lasting")})
+	cluster.Shell(t, "acme", "writing", "echo more >/data/f && sync")
+	cluster.Ready(t, cluster.Function{Namespace: "acme", Name: "newcomer", Volume: cluster.Of("lasting")})
 	s.readsOn(t, "newcomer")
 	// Goldens of earlier cases may have gone meanwhile, none may have come.
 	for device := range strings.Lines(loops(t)) {
@@ -72,7 +74,7 @@ func (s *scene) readsOn(t testing.TB, pod string) {
 // devices can be those of another Kubernetes, whose files are not here.
 func loops(t testing.TB) string {
 	t.Helper()
-	all, err := run(t.Context(), "", "losetup", "--list", "--noheadings", "--output", "NAME,BACK-FILE")
+	all, err := cluster.Run(t.Context(), "", "losetup", "--list", "--noheadings", "--output", "NAME,BACK-FILE")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -89,7 +91,7 @@ func loops(t testing.TB) string {
 // selector returns a workload's labels as kubectl wants them.
 func selector(t testing.TB, workload string) string {
 	t.Helper()
-	pairs := kubectl(t, "-n", driverNamespace, "get", workload, "-o",
+	pairs := cluster.Kubectl(t, "-n", cluster.DriverNamespace, "get", workload, "-o",
 		`go-template={{range $k, $v := .spec.selector.matchLabels}}{{$k}}={{$v}},{{end}}`)
 	return strings.TrimSuffix(pairs, ",")
 }
@@ -97,7 +99,7 @@ func selector(t testing.TB, workload string) string {
 // noRestart holds a pod's container to not having ended.
 func noRestart(t testing.TB, namespace, pod string) {
 	t.Helper()
-	if n := kubectl(t, "-n", namespace, "get", "pod", pod, "-o", "jsonpath={.status.containerStatuses[0].restartCount}"); n != "0" {
+	if n := cluster.Kubectl(t, "-n", namespace, "get", "pod", pod, "-o", "jsonpath={.status.containerStatuses[0].restartCount}"); n != "0" {
 		t.Errorf("the container of %s was started %s times again", pod, n)
 	}
 }
@@ -105,12 +107,12 @@ func noRestart(t testing.TB, namespace, pod string) {
 // kubeletRestarted: functions read on, and the new kubelet takes their volumes
 // away when they go.
 func (s *scene) kubeletRestarted(t *testing.T) {
-	bound(t, claim{namespace: "acme", name: "patient", class: classGolden})
-	ready(t, function{namespace: "acme", name: "patient", volume: of("patient"), script: steady})
+	cluster.Bound(t, cluster.Claim{Namespace: "acme", Name: "patient", Class: classGolden})
+	cluster.Ready(t, cluster.Function{Namespace: "acme", Name: "patient", Volume: cluster.Of("patient"), Script: steady})
 	node(t, "restart", "kubelet")
-	s.waitForDriver(t)
-	eventually(t, "the kubelet", func() error {
-		_, err := try("-n", "acme", "exec", "patient", "--", "true")
+	s.WaitForDriver(t)
+	cluster.Eventually(t, "the kubelet", func() error {
+		_, err := cluster.Try("-n", "acme", "exec", "patient", "--", "true")
 		return err
 	})
 	s.readsModel(t, "acme", "patient")
@@ -126,19 +128,19 @@ func (s *scene) controllerKilled(t *testing.T) {
 	t.Run("storm", func(t *testing.T) {
 		claims, names := make([]string, stormClaims), make([]string, stormClaims)
 		for i := range claims {
-			claims[i] = claim{namespace: "acme", name: fmt.Sprint("storm-", i), class: classGolden}.String()
+			claims[i] = cluster.Claim{Namespace: "acme", Name: fmt.Sprint("storm-", i), Class: classGolden}.String()
 			names[i] = fmt.Sprint("pvc/storm-", i)
 		}
-		apply(t, claims...)
+		cluster.Apply(t, claims...)
 		for range 2 {
-			kubectl(t, "-n", driverNamespace, "delete", "pod", "--force", "--grace-period=0", "-l", selector(t, "deployment/sdp-controller"))
+			cluster.Kubectl(t, "-n", cluster.DriverNamespace, "delete", "pod", "--force", "--grace-period=0", "-l", selector(t, "deployment/sdp-controller"))
 			time.Sleep(2 * time.Second) // of work between the blows
 		}
-		waitFor(t, "acme", "jsonpath={.status.phase}=Bound", names...)
+		cluster.WaitFor(t, "acme", "jsonpath={.status.phase}=Bound", names...)
 	})
-	eventually(t, "the end of the images", func() error {
+	cluster.Eventually(t, "the end of the images", func() error {
 		if after := s.images(t); len(after) > len(before) {
-			return fmt.Errorf("%w: there were %v, there are %v", errNotYet, before, after)
+			return fmt.Errorf("%w: there were %v, there are %v", cluster.ErrNotYet, before, after)
 		}
 		return nil
 	})
@@ -147,15 +149,15 @@ func (s *scene) controllerKilled(t *testing.T) {
 // images lists acme's.
 func (s *scene) images(t testing.TB) []string {
 	t.Helper()
-	return strings.Fields(s.ceph.RBD("ls", s.pool+"/acme"))
+	return strings.Fields(s.Ceph.RBD("ls", s.Pool+"/acme"))
 }
 
 // leaderMoves: with its leader gone, the other replica serves.
 func (s *scene) leaderMoves(t *testing.T) {
-	s.waitForDriver(t)
+	s.WaitForDriver(t)
 	leader := s.leader(t)
-	kubectl(t, "-n", driverNamespace, "delete", "pod", "--force", "--grace-period=0", leader)
-	bound(t, claim{namespace: "acme", name: "after", class: classGolden})
+	cluster.Kubectl(t, "-n", cluster.DriverNamespace, "delete", "pod", "--force", "--grace-period=0", leader)
+	cluster.Bound(t, cluster.Claim{Namespace: "acme", Name: "after", Class: classGolden})
 	if now := s.leader(t); now == leader {
 		t.Errorf("%s leads still", now)
 	}
@@ -164,8 +166,8 @@ func (s *scene) leaderMoves(t *testing.T) {
 // leader returns the pod that provisions.
 func (s *scene) leader(t testing.TB) string {
 	t.Helper()
-	holder := kubectl(t, "-n", driverNamespace, "get", "lease", strings.ReplaceAll(driverName, ".", "-"), "-o", "jsonpath={.spec.holderIdentity}")
-	for _, pod := range strings.Fields(kubectl(t, "-n", driverNamespace, "get", "pod", "-o", "jsonpath={.items[*].metadata.name}")) {
+	holder := cluster.Kubectl(t, "-n", cluster.DriverNamespace, "get", "lease", strings.ReplaceAll(cluster.DriverName, ".", "-"), "-o", "jsonpath={.spec.holderIdentity}")
+	for _, pod := range strings.Fields(cluster.Kubectl(t, "-n", cluster.DriverNamespace, "get", "pod", "-o", "jsonpath={.items[*].metadata.name}")) {
 		if strings.Contains(holder, pod) {
 			return pod
 		}
@@ -176,21 +178,21 @@ func (s *scene) leader(t testing.TB) string {
 // cephStopped: a pod that starts while Ceph is silent says so, and starts by
 // itself when Ceph is back.
 func (s *scene) cephStopped(t *testing.T) {
-	bound(t, claim{namespace: "acme", name: "stuck", class: classGolden})
+	cluster.Bound(t, cluster.Claim{Namespace: "acme", Name: "stuck", Class: classGolden})
 	s.signalCeph(t, syscall.SIGSTOP)
 	t.Cleanup(func() { s.signalCeph(t, syscall.SIGCONT) })
-	start(t, function{namespace: "acme", name: "stuck", volume: of("stuck")})
-	t.Log(event(t, "acme", "stuck", "MountVolume", "desc = "))
+	cluster.Start(t, cluster.Function{Namespace: "acme", Name: "stuck", Volume: cluster.Of("stuck")})
+	t.Log(cluster.Event(t, "acme", "stuck", "MountVolume", "desc = "))
 	s.neverRan(t, "acme", "stuck")
 	s.signalCeph(t, syscall.SIGCONT)
-	waitFor(t, "acme", "condition=Ready", "pod/stuck")
+	cluster.WaitFor(t, "acme", "condition=Ready", "pod/stuck")
 	s.readsModel(t, "acme", "stuck")
 }
 
 // signalCeph sends a signal to each daemon of hack/ceph.
 func (s *scene) signalCeph(t testing.TB, signal syscall.Signal) {
 	t.Helper()
-	files, err := filepath.Glob(filepath.Join(filepath.Dir(s.ceph.Conf()), "run/*.pid"))
+	files, err := filepath.Glob(filepath.Join(filepath.Dir(s.Ceph.Conf()), "run/*.pid"))
 	s.must(t, err)
 	for _, file := range files {
 		text, err := os.ReadFile(file)
@@ -203,32 +205,32 @@ func (s *scene) signalCeph(t testing.TB, signal syscall.Signal) {
 
 // reboot: the node loses its memory; its pods come back and read.
 func (s *scene) reboot(t *testing.T) {
-	bound(t,
-		claim{namespace: "acme", name: "old-model", class: classGolden},
-		claim{namespace: "acme", name: "old-data", class: classWritable, mode: "ReadWriteOnce", size: "64Mi"})
-	ready(t,
-		function{namespace: "acme", name: "survivor", volume: of("old-model"), script: steady},
-		function{namespace: "acme", name: "keeper", volume: of("old-data")})
-	shell(t, "acme", "keeper", "echo kept >/data/f && sync")
+	cluster.Bound(t,
+		cluster.Claim{Namespace: "acme", Name: "old-model", Class: classGolden},
+		cluster.Claim{Namespace: "acme", Name: "old-data", Class: classWritable, Mode: "ReadWriteOnce", Size: "64Mi"})
+	cluster.Ready(t,
+		cluster.Function{Namespace: "acme", Name: "survivor", Volume: cluster.Of("old-model"), Script: steady},
+		cluster.Function{Namespace: "acme", Name: "keeper", Volume: cluster.Of("old-data")})
+	cluster.Shell(t, "acme", "keeper", "echo kept >/data/f && sync")
 	node(t, "reboot")
-	eventually(t, "the survivor's return", func() error { return again("survivor") })
-	eventually(t, "the keeper's return", func() error { return again("keeper") })
-	s.waitForDriver(t)
+	cluster.Eventually(t, "the survivor's return", func() error { return again("survivor") })
+	cluster.Eventually(t, "the keeper's return", func() error { return again("keeper") })
+	s.WaitForDriver(t)
 	s.readsModel(t, "acme", "survivor")
-	if got := shell(t, "acme", "keeper", "cat /data/f"); got != "kept" {
+	if got := cluster.Shell(t, "acme", "keeper", "cat /data/f"); got != "kept" {
 		t.Errorf("the writable volume has %q", got)
 	}
 }
 
 // again asks whether a pod of acme runs in a container that was started again.
 func again(pod string) error {
-	out, err := try("-n", "acme", "get", "pod", pod, "-o", "jsonpath={.status.containerStatuses[0].restartCount} {.status.containerStatuses[0].ready}")
+	out, err := cluster.Try("-n", "acme", "get", "pod", pod, "-o", "jsonpath={.status.containerStatuses[0].restartCount} {.status.containerStatuses[0].ready}")
 	if err != nil {
 		return err
 	}
 	if strings.HasPrefix(out, "0") || !strings.HasSuffix(out, "true") {
-		return fmt.Errorf("%w: it was started %s", errNotYet, out)
+		return fmt.Errorf("%w: it was started %s", cluster.ErrNotYet, out)
 	}
-	_, err = try("-n", "acme", "exec", pod, "--", "true")
+	_, err = cluster.Try("-n", "acme", "exec", pod, "--", "true")
 	return err
 }

@@ -5,11 +5,13 @@ package e2e
 import (
 	"fmt"
 	"testing"
+
+	"github.com/sdp-csi/sdp-csi/tests/cluster"
 )
 
 // inline is the volume of a golden without a claim.
 func inline(golden string) string {
-	return fmt.Sprintf("csi: {driver: %s, readOnly: true, volumeAttributes: {golden: %q}, nodePublishSecretRef: {name: sdp-ro}}", driverName, golden)
+	return fmt.Sprintf("csi: {driver: %s, readOnly: true, volumeAttributes: {golden: %q}, nodePublishSecretRef: {name: sdp-ro}}", cluster.DriverName, golden)
 }
 
 // withoutClaim: a pod names the golden itself, its own tenant's and one that
@@ -17,7 +19,7 @@ func inline(golden string) string {
 func (s *scene) withoutClaim(t *testing.T) {
 	for name, golden := range map[string]string{"own": "resnet50:v1", "granted": "public/resnet50:v2"} {
 		t.Run(name, func(t *testing.T) {
-			ready(t, function{namespace: "acme", name: "inline-" + name, volume: inline(golden)})
+			cluster.Ready(t, cluster.Function{Namespace: "acme", Name: "inline-" + name, Volume: inline(golden)})
 			s.readsModel(t, "acme", "inline-"+name)
 		})
 	}
@@ -32,8 +34,8 @@ func (s *scene) forgedInline(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			thief := "inline-thief-" + c.namespace
-			start(t, function{namespace: c.namespace, name: thief, volume: inline(c.golden)})
-			t.Log(event(t, c.namespace, thief, "MountVolume"))
+			cluster.Start(t, cluster.Function{Namespace: c.namespace, Name: thief, Volume: inline(c.golden)})
+			t.Log(cluster.Event(t, c.namespace, thief, "MountVolume"))
 			s.neverRan(t, c.namespace, thief)
 		})
 	}

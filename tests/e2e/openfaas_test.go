@@ -7,6 +7,8 @@ import (
 	"os"
 	"strings"
 	"testing"
+
+	"github.com/sdp-csi/sdp-csi/tests/cluster"
 )
 
 // openFaaS: the API server gives a Deployment that OpenFaaS would make the
@@ -14,8 +16,8 @@ import (
 func (s *scene) openFaaS(t *testing.T) {
 	policy, err := os.ReadFile(examples + "openfaas/policy.yaml")
 	s.must(t, err)
-	apply(t, namespace("openfaas-fn"))
-	apply(t, string(policy))
+	cluster.Apply(t, cluster.Namespace("openfaas-fn"))
+	cluster.Apply(t, string(policy))
 	asked := "golden.data.sdp.dev/golden: public/resnet50:v2, golden.data.sdp.dev/path: /data/model"
 	for name, c := range map[string]struct{ annotations, volume string }{
 		"inline":   {asked, `golden csi.sdp.dev public/resnet50:v2 true sdp-ro`},
@@ -23,16 +25,16 @@ func (s *scene) openFaaS(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			text := faasDeployment(name, c.annotations)
-			t.Cleanup(func() { remove(t, text) })
+			t.Cleanup(func() { cluster.Remove(t, text) })
 			// A policy comes into force some time after it is made.
-			eventually(t, "the policy", func() error {
-				remove(t, text)
+			cluster.Eventually(t, "the policy", func() error {
+				cluster.Remove(t, text)
 				return applied(t, text, name, c.volume+" /data/model true")
 			})
 		})
 	}
 	text := faasDeployment("plain", "")
-	apply(t, text)
+	cluster.Apply(t, text)
 	if seen := strings.Fields(shownVolumes(t, "plain")); len(seen) != 0 {
 		t.Errorf("a function that asks for nothing has %q", seen)
 	}
@@ -42,12 +44,12 @@ func (s *scene) openFaaS(t *testing.T) {
 // is deployed again, and compares its volume and mount.
 func applied(t testing.TB, text, name, want string) error {
 	t.Helper()
-	if _, err := run(t.Context(), text, "kubectl", "apply", "-f", "-"); err != nil {
+	if _, err := cluster.Run(t.Context(), text, "kubectl", "apply", "-f", "-"); err != nil {
 		return err
 	}
-	kubectl(t, "-n", "openfaas-fn", "set", "env", "deployment/"+name, "DEPLOYED=again")
+	cluster.Kubectl(t, "-n", "openfaas-fn", "set", "env", "deployment/"+name, "DEPLOYED=again")
 	if seen := shownVolumes(t, name); strings.Join(strings.Fields(seen), " ") != want {
-		return fmt.Errorf("%w: it has %q, not %q", errNotYet, seen, want)
+		return fmt.Errorf("%w: it has %q, not %q", cluster.ErrNotYet, seen, want)
 	}
 	return nil
 }
@@ -55,7 +57,7 @@ func applied(t testing.TB, text, name, want string) error {
 // shownVolumes prints the volumes and mounts of a Deployment's pods.
 func shownVolumes(t testing.TB, name string) string {
 	t.Helper()
-	return kubectl(t, "-n", "openfaas-fn", "get", "deployment", name, "-o", `jsonpath={range .spec.template.spec.volumes[*]}{.name} `+
+	return cluster.Kubectl(t, "-n", "openfaas-fn", "get", "deployment", name, "-o", `jsonpath={range .spec.template.spec.volumes[*]}{.name} `+
 		`{.csi.driver} {.csi.volumeAttributes.golden} {.csi.readOnly} {.csi.nodePublishSecretRef.name} `+
 		`{.persistentVolumeClaim.claimName} {.persistentVolumeClaim.readOnly}{end} `+
 		`{range .spec.template.spec.containers[0].volumeMounts[*]}{.mountPath} {.readOnly}{end}`)
@@ -73,5 +75,5 @@ spec:
     metadata: {labels: {faas_function: %[1]s}, annotations: {%[2]s}}
     spec:
       containers: [{name: %[1]s, image: %[3]s}]
-`, name, annotations, functionImage)
+`, name, annotations, cluster.FunctionImage)
 }

@@ -12,6 +12,7 @@ import (
 	core "k8s.io/api/core/v1"
 	"sigs.k8s.io/yaml"
 
+	"github.com/sdp-csi/sdp-csi/tests/cluster"
 	"github.com/sdp-csi/sdp-csi/tests/openwhisk"
 )
 
@@ -25,19 +26,19 @@ const words = "aardvark abacus abandon\n"
 // not even where an invoker had the other's template.
 func (s *scene) openWhisk(t *testing.T) {
 	s.seedWords(t)
-	apply(t, class("sdp-dictionary", "Immediate", `golden: "dictionary:v1"`))
-	bound(t, claim{namespace: "globex", name: "dictionary", class: "sdp-dictionary"})
-	apply(t, actionPod(t, "acme", "acme", "wsk-acme"), actionPod(t, "globex", "globex", "wsk-globex"))
-	waitFor(t, "acme", "condition=Ready", "pod/wsk-acme")
-	waitFor(t, "globex", "condition=Ready", "pod/wsk-globex")
-	if sum := shell(t, "acme", "wsk-acme", "sha256sum </data/model/model.h5"); !strings.HasPrefix(sum, s.model) {
+	cluster.Apply(t, cluster.Class("sdp-dictionary", "Immediate", `golden: "dictionary:v1"`))
+	cluster.Bound(t, cluster.Claim{Namespace: "globex", Name: "dictionary", Class: "sdp-dictionary"})
+	cluster.Apply(t, actionPod(t, "acme", "acme", "wsk-acme"), actionPod(t, "globex", "globex", "wsk-globex"))
+	cluster.WaitFor(t, "acme", "condition=Ready", "pod/wsk-acme")
+	cluster.WaitFor(t, "globex", "condition=Ready", "pod/wsk-globex")
+	if sum := cluster.Shell(t, "acme", "wsk-acme", "sha256sum </data/model/model.h5"); !strings.HasPrefix(sum, s.model) {
 		t.Errorf("acme's action reads %s, not %s", sum, s.model)
 	}
-	if read := shell(t, "globex", "wsk-globex", "cat /data/dictionary/words"); read != strings.TrimSpace(words) {
+	if read := cluster.Shell(t, "globex", "wsk-globex", "cat /data/dictionary/words"); read != strings.TrimSpace(words) {
 		t.Errorf("globex' action reads %q", read)
 	}
 	for _, see := range [][3]string{{"acme", "wsk-acme", "model"}, {"globex", "wsk-globex", "dictionary"}} {
-		if seen := shell(t, see[0], see[1], "ls /data"); seen != see[2] {
+		if seen := cluster.Shell(t, see[0], see[1], "ls /data"); seen != see[2] {
 			t.Errorf("%s sees %q in /data", see[1], seen)
 		}
 	}
@@ -52,8 +53,8 @@ func (s *scene) otherTemplates(t *testing.T) {
 		{"globex", "acme", `"dictionary" not found`},
 	} {
 		thief := "wsk-" + c.namespace + "-as-" + c.template
-		apply(t, actionPod(t, c.template, c.namespace, thief))
-		t.Log(event(t, c.namespace, thief, c.says))
+		cluster.Apply(t, actionPod(t, c.template, c.namespace, thief))
+		t.Log(cluster.Event(t, c.namespace, thief, c.says))
 		s.neverRan(t, c.namespace, thief)
 	}
 }
@@ -63,11 +64,11 @@ func (s *scene) otherTemplates(t *testing.T) {
 func (s *scene) seedWords(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "words")
 	s.must(t, os.WriteFile(file, []byte(words), 0o644))
-	s.sdpctl(t, "golden", "import", "--tenant", "globex", "dictionary:v1", file)
-	eventually(t, "the golden's key", func() error {
-		secret, err := try("-n", driverNamespace, "get", "secret", "sdp-node-globex", "-o", "jsonpath={.data}")
+	s.Sdpctl(t, "golden", "import", "--tenant", "globex", "dictionary:v1", file)
+	cluster.Eventually(t, "the golden's key", func() error {
+		secret, err := cluster.Try("-n", cluster.DriverNamespace, "get", "secret", "sdp-node-globex", "-o", "jsonpath={.data}")
 		if err == nil && !strings.Contains(secret, "golden.globex.dictionary.v1") {
-			err = fmt.Errorf("%w: globex' Secret lacks it", errNotYet)
+			err = fmt.Errorf("%w: globex' Secret lacks it", cluster.ErrNotYet)
 		}
 		return err
 	})
@@ -81,7 +82,7 @@ func actionPod(t testing.TB, template, namespace, name string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	pod, err := openwhisk.Merge(text, openwhisk.Action{Pod: name, Image: functionImage, Megabytes: 64})
+	pod, err := openwhisk.Merge(text, openwhisk.Action{Pod: name, Image: cluster.FunctionImage, Megabytes: 64})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"github.com/sdp-csi/sdp-csi/tests/cluster"
 )
 
 const (
@@ -17,16 +19,16 @@ const (
 // sharing: many functions of several claims of one golden read it all, and
 // Ceph sends it to the node once.
 func (s *scene) sharing(t *testing.T) {
-	apply(t, class("once", "Immediate", `golden: "once:v1"`))
-	claims := make([]claim, sharingClaims)
+	cluster.Apply(t, cluster.Class("once", "Immediate", `golden: "once:v1"`))
+	claims := make([]cluster.Claim, sharingClaims)
 	for i := range claims {
-		claims[i] = claim{namespace: "acme", name: fmt.Sprint("many-", i), class: "once"}
+		claims[i] = cluster.Claim{Namespace: "acme", Name: fmt.Sprint("many-", i), Class: "once"}
 	}
-	bound(t, claims...)
+	cluster.Bound(t, claims...)
 	before := s.sent(t)
-	functions := make([]function, sharingFunctions)
+	functions := make([]cluster.Function, sharingFunctions)
 	for i := range functions {
-		functions[i] = function{namespace: "acme", name: fmt.Sprint("function-", i), volume: of(claims[i%sharingClaims].name), once: true, script: "sha256sum </data/model.h5"}
+		functions[i] = cluster.Function{Namespace: "acme", Name: fmt.Sprint("function-", i), Volume: cluster.Of(claims[i%sharingClaims].Name), Once: true, Script: "sha256sum </data/model.h5"}
 	}
 	s.finish(t, functions...)
 	sent := s.sent(t) - before
@@ -37,16 +39,16 @@ func (s *scene) sharing(t *testing.T) {
 }
 
 // finish runs functions to their end and holds what they printed to the model.
-func (s *scene) finish(t testing.TB, functions ...function) {
+func (s *scene) finish(t testing.TB, functions ...cluster.Function) {
 	t.Helper()
-	start(t, functions...)
+	cluster.Start(t, functions...)
 	names := make([]string, len(functions))
 	for i, f := range functions {
-		names[i] = "pod/" + f.name
+		names[i] = "pod/" + f.Name
 	}
-	waitFor(t, "acme", "jsonpath={.status.phase}=Succeeded", names...)
+	cluster.WaitFor(t, "acme", "jsonpath={.status.phase}=Succeeded", names...)
 	for _, name := range names {
-		if sum := kubectl(t, "-n", "acme", "logs", name); !strings.HasPrefix(sum, s.model) {
+		if sum := cluster.Kubectl(t, "-n", "acme", "logs", name); !strings.HasPrefix(sum, s.model) {
 			t.Errorf("%s read %s", name, sum)
 		}
 	}
@@ -60,6 +62,6 @@ func (s *scene) sent(t testing.TB) int64 {
 			Sent int64 `json:"op_r_out_bytes"`
 		} `json:"osd"`
 	}
-	s.must(t, json.Unmarshal([]byte(s.ceph.Admin("tell", "osd.0", "perf", "dump")), &counters))
+	s.must(t, json.Unmarshal([]byte(s.Ceph.Admin("tell", "osd.0", "perf", "dump")), &counters))
 	return counters.OSD.Sent
 }

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/sdp-csi/sdp-csi/tests/bench"
+	"github.com/sdp-csi/sdp-csi/tests/cluster"
 )
 
 // laterFunctions is how many are timed after the first one.
@@ -42,28 +43,28 @@ type course struct {
 // timing: how long a function takes from kubectl apply to having read its
 // golden, step by step. Figures are written, not judged: the machine is shared.
 func (s *scene) timing(t *testing.T) {
-	apply(t, class("timed", "Immediate", `golden: "timed:v1"`))
-	claims := make([]claim, laterFunctions+1)
+	cluster.Apply(t, cluster.Class("timed", "Immediate", `golden: "timed:v1"`))
+	claims := make([]cluster.Claim, laterFunctions+1)
 	for i := range claims {
-		claims[i] = claim{namespace: "acme", name: fmt.Sprint("timed-", i), class: "timed"}
+		claims[i] = cluster.Claim{Namespace: "acme", Name: fmt.Sprint("timed-", i), Class: "timed"}
 	}
-	bound(t, claims...)
+	cluster.Bound(t, claims...)
 	courses := make([]course, len(claims))
 	for i, c := range claims {
-		courses[i] = s.time(t, function{namespace: "acme", name: c.name, volume: of(c.name), script: readOnce})
+		courses[i] = s.time(t, cluster.Function{Namespace: "acme", Name: c.Name, Volume: cluster.Of(c.Name), Script: readOnce})
 	}
 	report(t, courses)
 }
 
 // time starts a function and follows it.
-func (s *scene) time(t *testing.T, f function) course {
+func (s *scene) time(t *testing.T, f cluster.Function) course {
 	t.Helper()
 	before := kubeletTimes(t)
-	seen := watch(t, f.name)
+	seen := watch(t, f.Name)
 	begin := time.Now()
-	start(t, f)
+	cluster.Start(t, f)
 	created, scheduled := <-seen, <-seen
-	waitFor(t, f.namespace, "condition=Ready", "pod/"+f.name)
+	cluster.WaitFor(t, f.Namespace, "condition=Ready", "pod/"+f.Name)
 	started, done := lines(t, f)
 	after := kubeletTimes(t)
 	return course{
@@ -128,16 +129,16 @@ func tellCourse(events *json.Decoder, name string, seen chan<- time.Time) {
 }
 
 // lines returns when the function printed its two lines.
-func lines(t testing.TB, f function) (started, done time.Time) {
+func lines(t testing.TB, f cluster.Function) (started, done time.Time) {
 	t.Helper()
-	eventually(t, "the function's lines", func() error {
-		out, err := try("-n", f.namespace, "logs", "--timestamps", f.name)
+	cluster.Eventually(t, "the function's lines", func() error {
+		out, err := cluster.Try("-n", f.Namespace, "logs", "--timestamps", f.Name)
 		if err != nil {
 			return err
 		}
 		words := strings.Fields(out)
 		if len(words) != 4 {
-			return fmt.Errorf("%w: it printed %q", errNotYet, out)
+			return fmt.Errorf("%w: it printed %q", cluster.ErrNotYet, out)
 		}
 		started, err = time.Parse(time.RFC3339Nano, words[0])
 		if err == nil {
@@ -153,10 +154,10 @@ func lines(t testing.TB, f function) (started, done time.Time) {
 func kubeletTimes(t testing.TB) map[string]time.Duration {
 	t.Helper()
 	times := map[string]time.Duration{}
-	for line := range strings.Lines(kubectl(t, "get", "--raw", "/api/v1/nodes/node/proxy/metrics")) {
+	for line := range strings.Lines(cluster.Kubectl(t, "get", "--raw", "/api/v1/nodes/node/proxy/metrics")) {
 		name, value, _ := strings.Cut(strings.TrimSpace(line), "} ")
 		seconds, err := strconv.ParseFloat(value, 64)
-		if err != nil || !strings.Contains(name, driverName) {
+		if err != nil || !strings.Contains(name, cluster.DriverName) {
 			continue
 		}
 		took := time.Duration(seconds * float64(time.Second))

@@ -6,19 +6,21 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"github.com/sdp-csi/sdp-csi/tests/cluster"
 )
 
 // forged: a pod of another tenant gets nothing by a PersistentVolume that names
 // acme's volume, neither with its own tenant's keys nor with acme's.
 func (s *scene) forged(t *testing.T) {
-	bound(t, claim{namespace: "acme", name: "private", class: classGolden})
-	handle := kubectl(t, "get", "pv", "-o", `jsonpath={.items[?(@.spec.claimRef.name=="private")].spec.csi.volumeHandle}`)
+	cluster.Bound(t, cluster.Claim{Namespace: "acme", Name: "private", Class: classGolden})
+	handle := cluster.Kubectl(t, "get", "pv", "-o", `jsonpath={.items[?(@.spec.claimRef.name=="private")].spec.csi.volumeHandle}`)
 	for _, keys := range []string{"globex", "acme"} {
 		t.Run("keys of "+keys, func(t *testing.T) {
-			apply(t, static("forged", handle, "globex", "stolen", keys, "ReadOnlyMany", "Retain"))
+			cluster.Apply(t, static("forged", handle, "globex", "stolen", keys, "ReadOnlyMany", "Retain"))
 			thief := "thief-with-" + keys
-			start(t, function{namespace: "globex", name: thief, volume: of("stolen")})
-			t.Log(event(t, "globex", thief, "MountVolume", "PermissionDenied"))
+			cluster.Start(t, cluster.Function{Namespace: "globex", Name: thief, Volume: cluster.Of("stolen")})
+			t.Log(cluster.Event(t, "globex", thief, "MountVolume", "PermissionDenied"))
 			s.neverRan(t, "globex", thief)
 		})
 	}
@@ -27,7 +29,7 @@ func (s *scene) forged(t *testing.T) {
 // neverRan holds a pod to not having started its container.
 func (*scene) neverRan(t testing.TB, namespace, pod string) {
 	t.Helper()
-	state := kubectl(t, "-n", namespace, "get", "pod", pod, "-o", "jsonpath={.status.phase} {.status.containerStatuses[*].state}")
+	state := cluster.Kubectl(t, "-n", namespace, "get", "pod", pod, "-o", "jsonpath={.status.phase} {.status.containerStatuses[*].state}")
 	if !strings.HasPrefix(state, "Pending") || strings.Contains(state, "running") {
 		t.Errorf("the pod is %s", state)
 	}
@@ -57,7 +59,7 @@ spec:
   volumeName: %[1]s
   accessModes: [%[6]s]
   resources: {requests: {storage: 1Gi}}
-`, name, handle, namespace, claim, keys, mode, policy, driverName, driverNamespace)
+`, name, handle, namespace, claim, keys, mode, policy, cluster.DriverName, cluster.DriverNamespace)
 }
 
 // byHand: a volume that was kept is bound again by a PersistentVolume made by
@@ -65,18 +67,18 @@ spec:
 func (s *scene) byHand(t *testing.T) {
 	var pv, handle string
 	kept := t.Run("keep", func(t *testing.T) {
-		t.Cleanup(func() { kubectl(t, "delete", "--ignore-not-found", "pv", pv) }) // after its claim
-		bound(t, claim{namespace: "acme", name: "kept", class: classGolden})
-		pv = kubectl(t, "-n", "acme", "get", "pvc", "kept", "-o", "jsonpath={.spec.volumeName}")
-		handle = kubectl(t, "get", "pv", pv, "-o", "jsonpath={.spec.csi.volumeHandle}")
-		kubectl(t, "patch", "pv", pv, "--patch", `{"spec": {"persistentVolumeReclaimPolicy": "Retain"}}`)
+		t.Cleanup(func() { cluster.Kubectl(t, "delete", "--ignore-not-found", "pv", pv) }) // after its claim
+		cluster.Bound(t, cluster.Claim{Namespace: "acme", Name: "kept", Class: classGolden})
+		pv = cluster.Kubectl(t, "-n", "acme", "get", "pvc", "kept", "-o", "jsonpath={.spec.volumeName}")
+		handle = cluster.Kubectl(t, "get", "pv", pv, "-o", "jsonpath={.spec.csi.volumeHandle}")
+		cluster.Kubectl(t, "patch", "pv", pv, "--patch", `{"spec": {"persistentVolumeReclaimPolicy": "Retain"}}`)
 	})
 	if !kept {
 		return
 	}
-	apply(t, static("by-hand", handle, "acme", "again", "acme", "ReadOnlyMany", "Delete"))
-	waitFor(t, "acme", "jsonpath={.status.phase}=Bound", "pvc/again")
-	ready(t, function{namespace: "acme", name: "old-reader", volume: of("again")})
+	cluster.Apply(t, static("by-hand", handle, "acme", "again", "acme", "ReadOnlyMany", "Delete"))
+	cluster.WaitFor(t, "acme", "jsonpath={.status.phase}=Bound", "pvc/again")
+	cluster.Ready(t, cluster.Function{Namespace: "acme", Name: "old-reader", Volume: cluster.Of("again")})
 	s.readsModel(t, "acme", "old-reader")
 }
 
@@ -92,22 +94,22 @@ func (s *scene) refused(t *testing.T) {
 		"too large":   {"globex", "csi.storage.k8s.io/fstype: ext4", "ReadWriteOnce", "20Gi", []string{"ResourceExhausted"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			apply(t, class("refused", "Immediate", c.parameters),
-				claim{namespace: c.namespace, name: "refused", class: "refused", mode: c.mode, size: c.size}.String())
-			t.Log(event(t, c.namespace, "refused", c.words...))
+			cluster.Apply(t, cluster.Class("refused", "Immediate", c.parameters),
+				cluster.Claim{Namespace: c.namespace, Name: "refused", Class: "refused", Mode: c.mode, Size: c.size}.String())
+			t.Log(cluster.Event(t, c.namespace, "refused", c.words...))
 		})
 	}
 }
 
 // rights: the node's account reads no Secret and makes no token.
 func (s *scene) rights(t *testing.T) {
-	accounts := strings.Fields(kubectl(t, "-n", driverNamespace, "get", "daemonset", "-o", "jsonpath={.items[*].spec.template.spec.serviceAccountName}"))
+	accounts := strings.Fields(cluster.Kubectl(t, "-n", cluster.DriverNamespace, "get", "daemonset", "-o", "jsonpath={.items[*].spec.template.spec.serviceAccountName}"))
 	for _, account := range accounts {
-		as := "--as=system:serviceaccount:" + driverNamespace + ":" + account
+		as := "--as=system:serviceaccount:" + cluster.DriverNamespace + ":" + account
 		for _, right := range [][]string{{"get", "secrets"}, {"list", "secrets"}, {"create", "serviceaccounts/token"}, {"create", "pods"}} {
-			for _, namespace := range []string{driverNamespace, "acme", "kube-system"} {
+			for _, namespace := range []string{cluster.DriverNamespace, "acme", "kube-system"} {
 				args := append([]string{"-n", namespace, "auth", "can-i", as}, right...)
-				if out, _ := try(args...); strings.TrimSpace(out) != "no" {
+				if out, _ := cluster.Try(args...); strings.TrimSpace(out) != "no" {
 					t.Errorf("may %s %s in %s: %q", account, right, namespace, out)
 				}
 			}

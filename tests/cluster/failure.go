@@ -1,15 +1,13 @@
-//go:build e2e
-
-package e2e
+package cluster
 
 import (
 	"strings"
 	"testing"
 )
 
-// tellOnFailure prints what Kubernetes knows where the test has failed. It is
+// TellOnFailure prints what Kubernetes knows where the test has failed. It is
 // deferred, so that it comes before the test's cleanup.
-func tellOnFailure(t *testing.T) {
+func TellOnFailure(t *testing.T) {
 	if t.Failed() {
 		tell(t)
 	}
@@ -20,15 +18,15 @@ func tell(t testing.TB) {
 		{"get", "pods,pvc,pv,volumesnapshots", "-A", "-o", "wide"},
 		{"get", "events", "-A", "--sort-by=.lastTimestamp"},
 	} {
-		out, err := try(args...)
+		out, err := Try(args...)
 		t.Logf("kubectl %s: %v\n%s", strings.Join(args, " "), err, out)
 	}
-	pods, _ := try("-n", driverNamespace, "get", "pods", "-o", "name")
+	pods, _ := Try("-n", DriverNamespace, "get", "pods", "-o", "name")
 	for _, pod := range strings.Fields(pods) {
-		logs, _ := try("-n", driverNamespace, "logs", "--all-containers", "--prefix", "--tail=40", pod)
+		logs, _ := Try("-n", DriverNamespace, "logs", "--all-containers", "--prefix", "--tail=40", pod)
 		t.Logf("logs of %s:\n%s", pod, logs)
-		if _, err := try("-n", driverNamespace, "wait", "--for=condition=Ready", "--timeout=1s", pod); err != nil {
-			described, _ := try("-n", driverNamespace, "describe", pod)
+		if _, err := Try("-n", DriverNamespace, "wait", "--for=condition=Ready", "--timeout=1s", pod); err != nil {
+			described, _ := Try("-n", DriverNamespace, "describe", pod)
 			t.Logf("%s is not ready:\n%s", pod, described)
 		}
 	}
