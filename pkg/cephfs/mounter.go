@@ -102,7 +102,8 @@ type Table interface {
 	// is.
 	Mounted(ctx context.Context, path string) (volume.Mount, error)
 	// IsDead says whether what is mounted on path answers nothing any more.
-	// Nothing is not dead.
+	// Nothing is not dead. One that does not answer, and may yet, wraps
+	// volume.ErrUnavailable after a while.
 	IsDead(ctx context.Context, path string) (bool, error)
 	// Unmount unmounts path, as often as it is mounted. Absent or not mounted
 	// is success; one that is open wraps volume.ErrInUse.

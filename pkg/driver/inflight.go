@@ -22,6 +22,9 @@ type inflight struct {
 	running sync.WaitGroup // operations, those without a caller too
 }
 
+// heeding is what an operation has to end in when its limit is over.
+const heeding = 10 * time.Second
+
 func newInflight(limit time.Duration) *inflight {
 	return &inflight{limit: limit, held: map[string]chan struct{}{}}
 }
@@ -34,10 +37,16 @@ func newInflight(limit time.Duration) *inflight {
 // so fn goes on when ctx ends, and the caller gets ctx's error. fn's own
 // context has ctx's values and the limit instead of ctx's deadline. The key is
 // released before the result is delivered.
+//
+// An operation that does not heed the limit, because the kernel waits for a file
+// system that has no server, keeps its key, but no caller: the calls of one
+// that sets no deadline end a little after the limit.
 func (f *inflight) do(ctx context.Context, key string, fn func(context.Context) error) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("%s was not begun: %w", key, err)
 	}
+	ctx, cancel := context.WithTimeout(ctx, f.limit+heeding)
+	defer cancel()
 	if err := f.acquire(ctx, key); err != nil {
 		return err
 	}

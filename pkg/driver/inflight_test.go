@@ -125,6 +125,29 @@ func TestInflightLimit(t *testing.T) {
 	})
 }
 
+// An operation that never ends keeps no caller, not even one without a deadline:
+// neither its own nor one that waits for its key.
+func TestInflightWithoutADeadline(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newInflight(operationLimit)
+		release := make(chan struct{})
+		defer close(release)
+		answers := make(chan error, 2)
+		start := time.Now()
+		for range cap(answers) {
+			go func() { answers <- f.do(t.Context(), "a", never(release)) }()
+			synctest.Wait()
+		}
+		first, second := <-answers, <-answers
+		if !errors.Is(errors.Join(first, second), context.DeadlineExceeded) || !errors.Is(errors.Join(first, second), volume.ErrPending) {
+			t.Errorf("answers %v and %v", first, second)
+		}
+		if took := time.Since(start); took != operationLimit+heeding {
+			t.Errorf("answered after %v", took)
+		}
+	})
+}
+
 // The key is free before the answer is there: an answered caller can go on
 // with the same volume at once.
 func TestInflightReleasesBeforeTheAnswer(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/container-storage-interface/spec/lib/go/csi"
 
@@ -20,11 +21,22 @@ func (n *Node) NodeGetVolumeStats(ctx context.Context, r *csi.NodeGetVolumeStats
 	if err != nil {
 		return nil, err
 	}
-	u, err := n.mounter.Usage(ctx, path)
+	u, err := n.usage(ctx, path)
 	if err != nil {
 		return nil, err
 	}
 	return &csi.NodeGetVolumeStatsResponse{Usage: answerUsage(u)}, nil
+}
+
+// answerTime bounds how long a volume may take to tell how full it is. One whose
+// Ceph or whose server does not answer takes for ever, and not every caller sets
+// a deadline.
+const answerTime = 30 * time.Second
+
+func (n *Node) usage(ctx context.Context, path string) (volume.Usage, error) {
+	ctx, cancel := context.WithTimeout(ctx, answerTime)
+	defer cancel()
+	return n.mounter.Usage(ctx, path)
 }
 
 // shown returns the path, cleaned, at which this node shows the volume, one
@@ -124,7 +136,7 @@ func (n *Node) inaccessible(ctx context.Context, at tenant.Place, id volume.ID, 
 	if err := n.stager.Shown(ctx, at, id, path); errors.Is(err, volume.ErrNotFound) {
 		return nil
 	}
-	_, err := n.mounter.Usage(ctx, path)
+	_, err := n.usage(ctx, path)
 	if err == nil || errors.Is(err, volume.ErrNotFound) {
 		return nil
 	}

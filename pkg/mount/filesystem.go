@@ -153,14 +153,19 @@ func (h *Host) MakeDirectory(ctx context.Context, path string) error {
 	return h.change(ctx, path, makeEntry, entry.mkdir)
 }
 
-// deathPatience bounds the question whether a mount is dead: one that does not
-// answer may answer yet.
-const deathPatience = 5 * time.Second
+// answerPatience bounds the question whether a mount is dead: it is longer than
+// a busy machine makes a living one wait.
+const answerPatience = 30 * time.Second
 
 // IsDead says whether what is mounted on path answers nothing any more: its
-// server has ended, or it was shut down. It does not come back by itself.
+// server has ended, or it was shut down. It does not come back by itself. One
+// that does not answer may answer yet: that wraps volume.ErrUnavailable.
 func (h *Host) IsDead(ctx context.Context, path string) (bool, error) {
-	own, cancel := context.WithTimeout(ctx, deathPatience)
+	return h.isDeadWithin(ctx, path, answerPatience)
+}
+
+func (h *Host) isDeadWithin(ctx context.Context, path string, patience time.Duration) (bool, error) {
+	own, cancel := context.WithTimeoutCause(ctx, patience, volume.ErrUnavailable)
 	defer cancel()
 	_, err := h.Usage(own, path)
 	switch {
@@ -168,8 +173,6 @@ func (h *Host) IsDead(ctx context.Context, path string) (bool, error) {
 		return false, nil
 	case isDead(err):
 		return true, nil
-	case own.Err() != nil:
-		return false, context.Cause(ctx)
 	}
 	return false, err
 }

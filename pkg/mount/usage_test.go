@@ -110,9 +110,16 @@ func TestUsageOfAHungFileSystem(t *testing.T) {
 	if _, err := w.Usage(t.Context(), w.ext4); err != nil {
 		t.Errorf("another volume: %v", err)
 	}
+	dead, err := w.isDeadWithin(t.Context(), path, 10*time.Millisecond)
+	if wants(t, err, volume.ErrUnavailable); dead {
+		t.Error("one that does not answer as yet is dead")
+	}
 	must(t, fuse.Close())
-	_, err := w.Usage(t.Context(), path)
+	_, err = w.Usage(t.Context(), path)
 	wants(t, err, volume.ErrUnavailable)
+	if dead, err = w.IsDead(t.Context(), path); err != nil || !dead {
+		t.Errorf("one whose server has ended: dead %t, %v", dead, err)
+	}
 	must(t, w.Unpublish(t.Context(), w.target("p")))
 	must(t, w.Unmount(t.Context(), path))
 }
