@@ -2,6 +2,7 @@ package cephfs_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -200,6 +202,48 @@ func TestRealShutOut(t *testing.T) {
 	}
 	if ids := n.processes(); len(ids) != 1 || ids[0] == before[0] {
 		t.Fatalf("processes %v, before %v", ids, before)
+	}
+	n.must(errors.Join(n.unstage("a"), n.unstage("b")))
+	n.nothing()
+	n.remove(ref, "a", "b")
+}
+
+// TestRealHungClient stops the client of a golden, so that it answers nothing:
+// no call waits for it longer than its caller does, and all is well when it goes
+// on. Its output is its own, and none of its pipes.
+func TestRealHungClient(t *testing.T) {
+	n := newNode(t)
+	ref := n.seed()
+	n.grant(ref)
+	n.show(ref, "a", "b")
+	n.must(n.stage("a", true))
+	process := n.processes()[0]
+	for fd, want := range []string{"/dev/null", "/memfd:said (deleted)", "/memfd:said (deleted)"} {
+		if is, err := os.Readlink(fmt.Sprintf("/proc/%d/fd/%d", process, fd)); err != nil || is != want {
+			t.Errorf("descriptor %d of ceph-fuse is %s, %v", fd, is, err)
+		}
+	}
+	n.must(syscall.Kill(process, syscall.SIGSTOP))
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	calls := map[string]func() error{
+		"stage": func() error { return n.fresh().Stage(ctx, n.acme, n.stageOf("b", true)) },
+		"again": func() error { return n.fresh().Stage(ctx, n.acme, n.stageOf("a", true)) },
+		"usage": func() error { _, err := n.host.Usage(ctx, n.path("a")); return err },
+	}
+	var all sync.WaitGroup
+	for name, call := range calls {
+		all.Go(func() {
+			if err := call(); err == nil || ctx.Err() == nil {
+				t.Errorf("%s: %v", name, err)
+			}
+		})
+	}
+	all.Wait()
+	n.must(syscall.Kill(process, syscall.SIGCONT))
+	for _, name := range []string{"a", "b"} {
+		n.must(n.stage(name, true))
+		n.reads(filepath.Join(n.path(name), "sub/labels"), "cat\ndog\n")
 	}
 	n.must(errors.Join(n.unstage("a"), n.unstage("b")))
 	n.nothing()

@@ -87,13 +87,15 @@ func (n *node) path(name string) string { return filepath.Join(n.dir, "staging",
 func (n *node) stage(name string, readOnly bool) error { return n.stageBy(n.fresh(), name, readOnly) }
 
 func (n *node) stageBy(s *cephfs.Stager, name string, readOnly bool) error {
+	return s.Stage(n.t.Context(), n.acme, n.stageOf(name, readOnly))
+}
+
+func (n *node) stageOf(name string, readOnly bool) volume.Stage {
 	c := n.rw
 	if readOnly {
 		c = n.ro
 	}
-	return s.Stage(n.t.Context(), n.acme, volume.Stage{
-		ID: n.id(name), Path: n.path(name), ReadOnly: readOnly, Credentials: c, Goldens: n.golden,
-	})
+	return volume.Stage{ID: n.id(name), Path: n.path(name), ReadOnly: readOnly, Credentials: c, Goldens: n.golden}
 }
 
 func (n *node) unstage(name string) error {

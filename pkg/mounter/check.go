@@ -122,7 +122,7 @@ func tellsCephFUSE(stateDir string, arguments []string) bool {
 		"conf": is(os.DevNull), "keyfile": is(KeyPath), "no-mon-config": isEmpty,
 		"mon-host": isMonitors, "id": isName, "client_fs": isName, "client_mountpoint": isClean, "client_mount_timeout": isNumber,
 		"client_die_on_failed_remount": is("false"), "client_die_on_failed_dentry_invalidate": is("false"),
-		"log-file": isEmpty, "admin-socket": isEmpty, "run-dir": isEmpty,
+		"log-file": isEmpty, "admin-socket": isEmpty, "run-dir": isEmpty, "daemonize": is("false"),
 	}
 	options, how, ok := parted(arguments)
 	if !ok || !isPlace(stateDir, how[2]) || how[0] != "-o" || !isMountOptions(how[1]) {

@@ -60,7 +60,7 @@ func cephFUSEWords(place string) []string {
 	return []string{
 		"--conf=/dev/null", "--mon-host=[v2:192.0.2.1:3300]", "--id=sdp.acme", "--keyfile=" + KeyPath, "--client_fs=cephfs",
 		"--client_mountpoint=/volumes/acme/x", "--log-file=", "--admin-socket=", "--client_mount_timeout=30", "--no-mon-config",
-		"-o", "fsname=sdp-cephfs@f.cephfs=/volumes/acme/x,nodev,nosuid", place,
+		"--daemonize=false", "-o", "fsname=sdp-cephfs@f.cephfs=/volumes/acme/x,nodev,nosuid", place,
 	}
 }
 

@@ -244,7 +244,10 @@ func (f *Mounter) unmount(ctx context.Context, path string) error {
 // arguments is what ceph-fuse is told. There is no ceph.conf, and the monitors'
 // configuration is not asked for: a refusal of that has no number. It makes the
 // kernel forget names by remounting; where that does not work, because there is
-// no mount(8) or the mount was moved, it must not end itself.
+// no mount(8) or the mount was moved, it must not end itself. It stays in the
+// foreground: as a daemon it closes the descriptors 0 to 2, which are then those
+// of its own pipes. What itself or that mount(8) says of an error goes into the
+// stream of FUSE's requests, or waits for ever for the thread that waits there.
 func arguments(t cephfs.Target, place, user string) []string {
 	options := "fsname=" + t.TableSource(cephfs.FUSESource) + ",nodev,nosuid"
 	if t.ReadOnly {
@@ -256,7 +259,7 @@ func arguments(t cephfs.Target, place, user string) []string {
 		"--conf=" + os.DevNull, "--no-mon-config", "--mon-host=[v2:" + strings.Join(t.Monitors, "],[v2:") + "]", "--id=" + user,
 		"--keyfile=" + mounter.KeyPath, "--client_fs=" + t.FileSystem, "--client_mountpoint=" + t.Root,
 		"--client_mount_timeout=30", "--client_die_on_failed_remount=false", "--client_die_on_failed_dentry_invalidate=false",
-		"--log-file=", "--admin-socket=", "--run-dir=", "-o", options, place,
+		"--log-file=", "--admin-socket=", "--run-dir=", "--daemonize=false", "-o", options, place,
 	}
 }
 
