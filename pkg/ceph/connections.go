@@ -45,11 +45,11 @@ func newConnections(o Options) *connections {
 func (cs *connections) use(ctx context.Context, l login, call func(*connection) error) error {
 	s, err := cs.acquire(ctx, l)
 	if err != nil {
-		return err
+		return l.explain(err)
 	}
 	err = call(s.conn)
 	cs.release(s, isBroken(err))
-	return err
+	return l.explain(err)
 }
 
 // acquire returns the login's slot with its connection made. The caller must

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -103,6 +104,21 @@ func TestBrokenConnectionIsReplaced(t *testing.T) {
 		cs.close()
 		d.expect(t, 2, 2)
 	})
+}
+
+// TestTimeOutSaysWhatToDo: of an answer that did not come Ceph tells a number.
+func TestTimeOutSaysWhatToDo(t *testing.T) {
+	l := login{id: loginID{monitors: "[v2:192.0.2.1:3300]"}, cluster: "main"}
+	silent := classify(coded(-int(syscall.ETIMEDOUT)))
+	err := newDialer().connections(0, 0).use(t.Context(), l, func(*connection) error { return silent })
+	if !errors.Is(err, volume.ErrUnavailable) {
+		t.Errorf("%v does not wrap %v", err, volume.ErrUnavailable)
+	}
+	for _, words := range []string{"cluster main", "192.0.2.1:3300", "sdpctl doctor"} {
+		if !strings.Contains(err.Error(), words) {
+			t.Errorf("%q does not say %q", err, words)
+		}
+	}
 }
 
 func TestFailedDialIsForgotten(t *testing.T) {

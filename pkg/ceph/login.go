@@ -19,8 +19,9 @@ import (
 
 // login says where to connect and as whom. Equal logins share a connection.
 type login struct {
-	id  loginID
-	key func() (volume.Secret, error)
+	id      loginID
+	key     func() (volume.Secret, error)
+	cluster string // of the policy, for messages
 }
 
 // loginID tells logins apart. It holds a digest of the key, never the key.
@@ -35,7 +36,7 @@ type loginID struct {
 func ownLogin(row *tenant.Cluster) login {
 	return login{
 		id:  loginID{monitors: monHost(row.Monitors), user: row.User, key: "file " + row.KeyFile},
-		key: func() (volume.Secret, error) { return readKey(row.KeyFile) },
+		key: func() (volume.Secret, error) { return readKey(row.KeyFile) }, cluster: row.ID,
 	}
 }
 
@@ -44,8 +45,16 @@ func requestLogin(row *tenant.Cluster, c volume.Credentials) login {
 	digest := sha256.Sum256([]byte(c.Key.Reveal()))
 	return login{
 		id:  loginID{monitors: monHost(row.Monitors), user: c.User, key: hex.EncodeToString(digest[:])},
-		key: func() (volume.Secret, error) { return c.Key, nil },
+		key: func() (volume.Secret, error) { return c.Key, nil }, cluster: row.ID,
 	}
+}
+
+// explain says of a time-out, which Ceph gives but a number, what to look at.
+func (l login) explain(err error) error {
+	if !is(err, syscall.ETIMEDOUT) {
+		return err
+	}
+	return fmt.Errorf("cluster %s (%s) did not answer in time: look whether its daemons run (`ceph -s`) and can be reached from here (`sdpctl doctor`): %w", l.cluster, l.id.monitors, err)
 }
 
 func readKey(path string) (volume.Secret, error) {
