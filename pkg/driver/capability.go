@@ -96,15 +96,22 @@ func parseCapability(c *csi.VolumeCapability) (u usage, err error) {
 		return u, err
 	}
 	mode, err := parseMode(c.GetAccessMode())
+	if err != nil {
+		return u, err
+	}
 	u.readOnly, u.alone, u.shared = mode.ReadOnly(), mode.Alone(), mode == volume.MultiNodeMultiWriter
-	return u, err
+	for _, o := range u.options {
+		if err := volume.CheckOption(o, u.readOnly); err != nil {
+			return u, err
+		}
+	}
+	return u, nil
 }
 
 // maxFlags bounds mount_flags (CSI spec, MountVolume), in bytes.
 const maxFlags = 4096
 
-// parseMount reads what a mount is to be like. Which options are harmless is
-// the node's to know.
+// parseMount reads what a mount is to be like.
 func parseMount(m *csi.VolumeCapability_MountVolume) (fsType string, options []string, err error) {
 	if m.GetVolumeMountGroup() != "" {
 		return "", nil, fmt.Errorf("volume_mount_group is not served: use fsGroup: %w", volume.ErrInvalid)

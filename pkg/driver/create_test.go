@@ -59,6 +59,8 @@ var badCreations = map[string]struct {
 	"endless mount flags": {func(r *csi.CreateVolumeRequest) {
 		r.VolumeCapabilities[0].GetMount().MountFlags = []string{strings.Repeat("f", 4097)}
 	}, codes.InvalidArgument, "4096"},
+	"a harmful mount flag": {func(r *csi.CreateVolumeRequest) { r.VolumeCapabilities[0].GetMount().MountFlags = []string{"suid"} }, codes.InvalidArgument, `"suid" is not known to be harmless`},
+	"a reader's flag":      {func(r *csi.CreateVolumeRequest) { r.VolumeCapabilities[0].GetMount().MountFlags = []string{"ro"} }, codes.InvalidArgument, "reader's access mode"},
 	"NUL in a mount flag":  {func(r *csi.CreateVolumeRequest) { r.VolumeCapabilities[0].GetMount().MountFlags = []string{"a\x00"} }, codes.InvalidArgument, "NUL"},
 	"reader without data":  {func(r *csi.CreateVolumeRequest) { r.VolumeCapabilities[0] = mounted(manyReaders) }, codes.InvalidArgument, "golden"},
 	"reader alone, block":  {func(r *csi.CreateVolumeRequest) { r.VolumeCapabilities[0] = block(nodeReader) }, codes.InvalidArgument, "golden"},

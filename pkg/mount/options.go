@@ -66,10 +66,10 @@ func ownWords(fsType string, readOnly bool) ([]string, error) {
 	return nil, fmt.Errorf("file system %.32q is not one of ext4, xfs, erofs: %w", fsType, volume.ErrInvalid)
 }
 
-// add adds one option of a class.
+// add adds one option of a class. What is always so, or says nothing new, adds
+// nothing.
 func (s *settings) add(option string) error {
 	switch option {
-	case "nodev", "nosuid":
 	case "noexec":
 		s.attrs |= unix.MOUNT_ATTR_NOEXEC
 	case "nodiratime":
@@ -82,14 +82,8 @@ func (s *settings) add(option string) error {
 		s.atime(unix.MOUNT_ATTR_STRICTATIME)
 	case "discard", "nodiscard":
 		s.word(option)
-	case "ro":
-		if !s.readOnly {
-			return fmt.Errorf("mount option ro: ask for a reader's access mode instead: %w", volume.ErrInvalid)
-		}
-	default:
-		return fmt.Errorf("mount option %.64q is not known to be harmless: %w", option, volume.ErrInvalid)
 	}
-	return nil
+	return volume.CheckOption(option, s.readOnly)
 }
 
 // atime makes the last option about access times win, as mount(8) does.
