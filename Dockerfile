@@ -18,9 +18,13 @@ COPY go.mod go.sum ./
 RUN go mod download
 COPY . .
 ARG TARGETARCH
+ARG VERSION=dev
+ARG REVISION=unknown
 # The stage runs on the platform it compiles for: the Ceph libraries are C. The
 # modules' list stays in the programs for those who make an SBOM of the image.
-RUN GOARCH=${TARGETARCH} hack/go build -trimpath -ldflags='-s -w' -o / ./cmd/sdp-csi ./cmd/sdpctl ./cmd/sdp-export
+RUN GOARCH=${TARGETARCH} hack/go build -trimpath -o / \
+    -ldflags="-s -w -X github.com/sdp-csi/sdp-csi/pkg/build.version=${VERSION} -X github.com/sdp-csi/sdp-csi/pkg/build.revision=${REVISION}" \
+    ./cmd/sdp-csi ./cmd/sdpctl ./cmd/sdp-export
 
 FROM ${BASE}
 # What the programs run, and nothing else:

@@ -6,12 +6,13 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"runtime/debug"
 	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 	"k8s.io/klog/v2"
+
+	"github.com/sdp-csi/sdp-csi/pkg/build"
 )
 
 // errUsage is wrapped by errors of the command line.
@@ -57,7 +58,7 @@ func newCommand() *cobra.Command {
 	var o options
 	cmd := &cobra.Command{
 		Use: "sdp-csi", Short: "The CSI driver of the shared data plane", Long: long, Example: example,
-		Version: version(), SilenceUsage: true, SilenceErrors: true, Args: noArguments,
+		Version: build.Version(), SilenceUsage: true, SilenceErrors: true, Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := o.check(); err != nil {
 				return err
@@ -111,13 +112,4 @@ func (o *options) bind(flags *pflag.FlagSet) {
 	klog.InitFlags(logging)
 	flags.AddGoFlag(logging.Lookup("v"))
 	flags.AddGoFlag(logging.Lookup("vmodule"))
-}
-
-// version is what the Go tool wrote into the binary.
-func version() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok || info.Main.Version == "" {
-		return "unknown"
-	}
-	return info.Main.Version
 }

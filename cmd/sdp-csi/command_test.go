@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/sdp-csi/sdp-csi/pkg/build"
 	"github.com/sdp-csi/sdp-csi/pkg/volume"
 )
 
@@ -73,7 +74,7 @@ func TestStartRefuses(t *testing.T) {
 func TestHelpAndVersion(t *testing.T) {
 	for arg, wants := range map[string][]string{
 		"--help":    {"Examples:", "--mode=controller", "Exit codes", "--default-tenant", "-v, --v"},
-		"--version": {"sdp-csi version " + version()},
+		"--version": {"sdp-csi version " + build.Version()},
 	} {
 		var out bytes.Buffer
 		cmd := newCommand()

@@ -8,6 +8,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/sdp-csi/sdp-csi/pkg/build"
 	"github.com/sdp-csi/sdp-csi/pkg/ceph"
 	"github.com/sdp-csi/sdp-csi/pkg/cephfs"
 	"github.com/sdp-csi/sdp-csi/pkg/driver"
@@ -55,7 +56,7 @@ func serve(ctx context.Context, o options) error {
 			return err
 		}
 	}
-	p.server.Identity = driver.NewIdentity(version(), o.controls(), reachable(source.Policy, p.ask))
+	p.server.Identity = driver.NewIdentity(build.Version(), o.controls(), reachable(source.Policy, p.ask))
 	return p.run(ctx)
 }
 

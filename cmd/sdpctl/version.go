@@ -2,9 +2,10 @@ package main
 
 import (
 	"runtime"
-	"runtime/debug"
 
 	"github.com/spf13/cobra"
+
+	"github.com/sdp-csi/sdp-csi/pkg/build"
 )
 
 // versionAnswer is what `sdpctl version` tells.
@@ -21,24 +22,8 @@ func newVersionCommand(a *app) *cobra.Command {
 		Example: "  sdpctl version -o json",
 		Args:    exactArgs(0, "no arguments"),
 		RunE: func(*cobra.Command, []string) error {
-			v := buildVersion()
+			v := versionAnswer{Version: build.Version(), Commit: build.Revision(), Go: runtime.Version()}
 			return a.print(v, table{rows: [][]string{{"version", v.Version}, {"commit", v.Commit}, {"go", v.Go}}})
 		},
 	}
-}
-
-// buildVersion reads what the Go tool wrote into the binary.
-func buildVersion() versionAnswer {
-	v := versionAnswer{Version: "unknown", Go: runtime.Version()}
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return v
-	}
-	v.Version = info.Main.Version
-	for _, s := range info.Settings {
-		if s.Key == "vcs.revision" {
-			v.Commit = s.Value
-		}
-	}
-	return v
 }

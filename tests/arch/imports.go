@@ -21,6 +21,7 @@ func layers() []layer {
 	low := []string{"pkg/volume", "pkg/tenant", "pkg/record", "pkg/mount", "pkg/mounter", "pkg/sharing", "pkg/keyring"}
 	return []layer{
 		{dir: "pkg/volume"},
+		{dir: "pkg/build"},
 		{dir: "pkg/mount", may: []string{"pkg/volume"}},
 		{dir: "pkg/mounter", may: []string{"pkg/volume"}},
 		{dir: "pkg/sharing", may: []string{"pkg/volume"}},
@@ -37,7 +38,7 @@ func layers() []layer {
 		// A server of one image: it has no business with CSI or tenants.
 		{dir: "cmd/sdp-export", may: []string{"pkg/volume", "pkg/rbd", "pkg/ceph"}},
 		// The operator's program has no business with CSI. It reads the mount table.
-		{dir: "cmd/sdpctl", may: []string{"pkg/volume", "pkg/tenant", "pkg/golden", "pkg/rbd", "pkg/cephfs", "pkg/ceph", "pkg/mount", "pkg/sharing", "pkg/kubernetes"}, tests: []string{"tests"}},
+		{dir: "cmd/sdpctl", may: []string{"pkg/build", "pkg/volume", "pkg/tenant", "pkg/golden", "pkg/rbd", "pkg/cephfs", "pkg/ceph", "pkg/mount", "pkg/sharing", "pkg/kubernetes"}, tests: []string{"tests"}},
 		{dir: "cmd", may: []string{"pkg"}, tests: []string{"tests"}},
 		{dir: "tests/arch"},
 		// The fake stands in for Ceph and the kernel: it knows their ports.
