@@ -99,6 +99,7 @@ func (o *options) bind(flags *pflag.FlagSet) {
 	flags.DurationVar(&o.goldenLinger, "golden-linger", 10*time.Minute, "how long a golden stays mapped after its last volume (0: not at all)")
 	flags.DurationVar(&o.retireGrace, "retire-grace", 24*time.Hour, "how long a controller leaves a golden whose deletion was asked for, longer than --golden-linger of any node")
 	flags.DurationVar(&o.createWait, "create-wait", time.Minute, "how long CreateVolume waits for the copy of a writable CephFS volume's content, at most until its caller's deadline; then it answers Aborted with the progress")
+	flags.StringVar(&o.volumeUsers, "volume-users", usersBySelf, "who makes the users of writable CephFS volumes: self, for which a controller's key must have the right; or tenants, which is sdp-csi --mode=tenants of the same cluster")
 	flags.Int64Var(&o.prefetchLimit, "prefetch-limit", 16<<30, "bytes of goldens that this node may hold by prefetching (0: no prefetch)")
 	flags.Int64Var(&o.maxVolumes, "max-volumes", 0, "how many volumes this node can have (0: what the mapper can do)")
 	flags.StringVar(&o.defaultTenant, "default-tenant", "", "tenant of requests that name no namespace (without one they are refused)")

@@ -37,6 +37,7 @@ func TestStartRefuses(t *testing.T) {
 		"unknown flag":      {[]string{"--modus=all"}, exitUsage, "--modus"},
 		"mode":              {[]string{"--mode=both"}, exitUsage, "controller, node, all, tenants or mounter"},
 		"client of CephFS":  {[]string{"--cephfs-mounter=nfs"}, exitUsage, "auto, kernel or fuse"},
+		"volume users":      {[]string{"--volume-users=nobody"}, exitUsage, "--volume-users"},
 		"create wait":       {[]string{"--create-wait=0s"}, exitUsage, "--create-wait"},
 		"mapper":            {[]string{"--mapper=iscsi"}, exitUsage, "auto, krbd, nbd or fuse"},
 		"endpoint":          {[]string{"--endpoint=/csi.sock"}, exitUsage, "unix:///"},

@@ -18,6 +18,12 @@ const (
 	modeMounter    = "mounter"
 )
 
+// The values of --volume-users.
+const (
+	usersBySelf    = "self"
+	usersByTenants = "tenants"
+)
+
 // maxNodeID is what CSI recommends for a node's name, in bytes.
 const maxNodeID = 128
 
@@ -36,6 +42,7 @@ type options struct {
 	prefetchLimit            int64
 	defaultTenant, metrics   string
 	requirePodInfo           bool
+	volumeUsers              string
 	// Of modeTenants alone.
 	kubeconfig, namespace, health, cephUser string
 }
@@ -65,6 +72,8 @@ func (o *options) check() error {
 		return fmt.Errorf("--retire-grace cannot be %s: use 0 to delete at once: %w", o.retireGrace, errUsage)
 	case o.createWait <= 0:
 		return fmt.Errorf("--create-wait cannot be %s: use a time like 60s: %w", o.createWait, errUsage)
+	case o.volumeUsers != usersBySelf && o.volumeUsers != usersByTenants:
+		return fmt.Errorf("--volume-users cannot be %.32q: use self or tenants: %w", o.volumeUsers, errUsage)
 	case o.prefetchLimit < 0:
 		return fmt.Errorf("--prefetch-limit cannot be %d: use 0 to prefetch nothing: %w", o.prefetchLimit, errUsage)
 	case !isPath(o.stateDir):

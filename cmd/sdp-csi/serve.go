@@ -80,7 +80,7 @@ func (p *process) addController(cluster *ceph.Cluster) error {
 	files := ceph.NewFileSystem(cluster)
 	goldens, trees := golden.NewLibrary(cluster, golden.Options{Grace: p.retireGrace}), golden.NewLibrary(files, golden.Options{Grace: p.retireGrace})
 	inImages := rbd.NewProvisioner(cluster, goldens)
-	inFiles := cephfs.NewProvisioner(files, trees, cephfs.Options{CreateWait: p.createWait, Metrics: newCopyMetrics(p.registry)})
+	inFiles := cephfs.NewProvisioner(p.fileSystem(cluster), trees, cephfs.Options{CreateWait: p.createWait, Metrics: newCopyMetrics(p.registry)})
 	p.server.Controller = driver.NewController(driver.ControllerOptions{
 		Policy: p.source.Policy, DefaultTenant: p.defaultTenant,
 		Backends: map[volume.Backend]driver.Backend{volume.RBD: inImages, volume.CephFS: inFiles},
@@ -94,6 +94,14 @@ func (p *process) addController(cluster *ceph.Cluster) error {
 	// Requests that wait for a copy end with it.
 	p.beside = append(p.beside, func(ctx context.Context) { <-ctx.Done(); inFiles.Close() })
 	return nil
+}
+
+// fileSystem is Ceph for CephFS volumes, with the one who makes their users.
+func (o *options) fileSystem(cluster *ceph.Cluster) cephfs.Cluster {
+	if o.volumeUsers == usersByTenants {
+		return ceph.NewAskingFileSystem(cluster)
+	}
+	return ceph.NewFileSystem(cluster)
 }
 
 // checkController says what a controller lacks before its first request does.

@@ -12,6 +12,7 @@ import (
 	"k8s.io/klog/v2"
 
 	"github.com/sdp-csi/sdp-csi/pkg/ceph"
+	"github.com/sdp-csi/sdp-csi/pkg/cephfs"
 	"github.com/sdp-csi/sdp-csi/pkg/golden"
 	"github.com/sdp-csi/sdp-csi/pkg/kubernetes"
 	"github.com/sdp-csi/sdp-csi/pkg/kubernetes/tenants"
@@ -66,12 +67,31 @@ func newTenants(o options, source *tenant.Source, cluster *ceph.Cluster, m *tena
 		return nil, fmt.Errorf("--namespace is missing: name the driver's namespace, for the nodes' Secrets: %w", volume.ErrInvalid)
 	}
 	catalog := golden.NewCatalog(golden.NewLibrary(cluster, golden.Options{}), cluster)
+	registrar := func(p *tenant.Policy) *tenant.Registrar { return tenant.NewRegistrar(p, cluster, catalog, cluster) }
 	return tenants.New(tenants.Options{
 		// Two processes on one host have one name.
 		Client: clients.Typed, Namespace: namespace, Identity: fmt.Sprintf("%s_%d", identity, os.Getpid()), Metrics: m,
 		Policy: source.Policy, Inline: (*tenant.Policy).Inline,
-		Registrar: func(p *tenant.Policy) tenants.Registrar { return tenant.NewRegistrar(p, cluster, catalog, cluster) },
+		Registrar: func(p *tenant.Policy) tenants.Registrar { return registrar(p) },
+		Desk:      newDesk(source.Policy, cluster, registrar),
 	}), nil
+}
+
+// newDesk returns what serves a cluster's controllers that have no right on
+// users.
+func newDesk(policy func() *tenant.Policy, cluster *ceph.Cluster, registrar func(*tenant.Policy) *tenant.Registrar) func(context.Context, string) error {
+	desk := cephfs.NewDesk(ceph.NewFileSystem(cluster), policy, func(ctx context.Context, at tenant.Place) (bool, error) {
+		return registrar(policy()).Revoked(ctx, at)
+	})
+	return func(ctx context.Context, id string) error {
+		pool, err := policy().Pool(id)
+		if err != nil {
+			return err
+		}
+		return cluster.ServeWriters(ctx, pool, func(ctx context.Context, r cephfs.WriterRequest) error {
+			return desk.Serve(ctx, id, r)
+		})
+	}
 }
 
 // serveHealth answers /healthz until ctx ends. An empty address serves none.

@@ -20,8 +20,12 @@ type diagnosis interface {
 	Ping(ctx context.Context, row *tenant.Cluster) error
 	// Versions are those of Ceph's programs that run, by kind.
 	Versions(ctx context.Context, at tenant.Place) (map[string][]string, error)
-	// UserCaps are a user's capabilities; volume.ErrNotFound without it.
-	UserCaps(ctx context.Context, at tenant.Place, user string) (mon, osd string, err error)
+	// UserCaps are a user's capabilities by whom they are told to: mon, mgr,
+	// osd, mds; volume.ErrNotFound without the user.
+	UserCaps(ctx context.Context, at tenant.Place, user string) (map[string]string, error)
+	// Serving says whether somebody makes the users of volumes in CephFS for
+	// controllers that may not; volume.ErrUnavailable where nobody does.
+	Serving(ctx context.Context, row *tenant.Cluster) error
 }
 
 // doctor looks at one cluster of the policy.
@@ -112,7 +116,8 @@ func (d *doctor) controller(ctx context.Context) {
 		return
 	}
 	check, pool, files := d.name("client."+d.controllerUser), d.pool.Pool(), d.pool.Cluster().FileSystem
-	mon, osd, err := d.cluster.UserCaps(ctx, d.pool, d.controllerUser)
+	caps, err := d.cluster.UserCaps(ctx, d.pool, d.controllerUser)
+	mon, osd := caps["mon"], caps["osd"]
 	fix := d.controllersRights("caps", d.controllerUser)
 	switch {
 	case err != nil:
@@ -125,9 +130,42 @@ func (d *doctor) controller(ctx context.Context) {
 		d.Bad(check, fix, "has no right on pool %s", pool)
 	case files != "" && !strings.Contains(osd, "cephfs data="+files) && !strings.Contains(osd, "allow *"):
 		d.Bad(check, fix, "has no right on file system %s", files)
+	case files != "" && caps["mgr"] == "":
+		d.Bad(check, fix, "may not ask the manager, which makes volumes in CephFS")
+	case strings.Contains(mon, `"auth `):
+		d.Doubt(check, fix, "may make users of volumes, which it needs only with --volume-users=self")
+	case files != "" && makesUsers(caps["mgr"]):
+		d.Doubt(check, fix, "may have the manager make users (fs subvolume authorize), which the controller does not need")
+		d.serving(ctx)
 	default:
 		d.Good(check, "has the rights of a controller")
+		d.serving(ctx)
 	}
+}
+
+// makesUsers says whether the manager makes users for who has this right: all
+// but single commands do for that.
+func makesUsers(mgr string) bool {
+	for _, grant := range strings.Split(mgr, ",") {
+		if !strings.Contains(grant, "allow command") || strings.Contains(grant, "authorize") {
+			return true
+		}
+	}
+	return false
+}
+
+// serving looks for who makes the users of volumes in CephFS for a controller
+// that may not.
+func (d *doctor) serving(ctx context.Context) {
+	if d.pool.Cluster().FileSystem == "" {
+		return
+	}
+	check := d.name("users of volumes")
+	if err := d.cluster.Serving(ctx, d.pool.Cluster()); err != nil {
+		d.Bad(check, "look at the pod of sdp-tenants (sdp-csi --mode=tenants): writable volumes in CephFS wait for it", "%s", err.Error())
+		return
+	}
+	d.Good(check, "are made by sdp-csi --mode=tenants")
 }
 
 // controllersRights is the command that gives a controller's user its rights.

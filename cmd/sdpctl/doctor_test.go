@@ -69,6 +69,15 @@ func TestDoctorFindsFaultsOfCeph(t *testing.T) {
 	d.wantFault(checkup.Failed, "acme/other:v1 does not exist", "--only", "ceph", "--golden", "acme/other:v1")
 	d.wantFault(checkup.Failed, "not found", "--only", "ceph", "--controller-user", "nobody")
 	d.wantFault(checkup.Failed, "no right on file system cephfs", "--only", "ceph", "--controller-user", "sdp-rbd")
+	d.wantFault(checkup.Warning, "only with --volume-users=self", "--only", "ceph", "--controller-user", "sdp-users")
+	d.wantFault(checkup.Warning, "fs subvolume authorize", "--only", "ceph", "--controller-user", "sdp-module")
+	d.ceph.Reset(func(c fake.Call) fake.Fault {
+		if c.Port == "Serving" {
+			return fake.Fault{When: fake.Before}
+		}
+		return fake.Fault{}
+	})
+	d.wantFault(checkup.Failed, "unavailable", "--only", "ceph", "--controller-user", "sdp")
 	d.ceph.Reset(func(c fake.Call) fake.Fault {
 		if c.Port == "Ping" {
 			return fake.Fault{When: fake.Before}

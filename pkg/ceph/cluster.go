@@ -20,7 +20,8 @@ import (
 // key file of the policy's row. It implements rbd.Cluster and golden.Store.
 type Cluster struct {
 	connections *connections
-	managers    *managers
+	manager     *patient
+	requests    *patient // for writers
 	pings       singleflight.Group
 	quotas      batches[shareChange]
 	index       batches[indexEntry]
@@ -34,7 +35,7 @@ var (
 // NewCluster returns a Cluster. It connects when it is first used.
 func NewCluster(o Options) *Cluster {
 	o = o.withDefaults()
-	c := &Cluster{connections: newConnections(o), managers: newManagers(o)}
+	c := &Cluster{connections: newConnections(o), manager: newPatient(o, "the manager"), requests: newPatient(o, tenantsMode)}
 	c.quotas.serve, c.index.serve = c.changeQuotas, c.addEntries
 	return c
 }
@@ -42,7 +43,8 @@ func NewCluster(o Options) *Cluster {
 // Close ends the connections.
 func (c *Cluster) Close() {
 	c.connections.close()
-	c.managers.connections.close()
+	c.manager.connections.close()
+	c.requests.connections.close()
 }
 
 // in runs call with the I/O context of the place's namespace.

@@ -117,7 +117,7 @@ func (f FileSystem) manage(ctx context.Context, at tenant.Place, call func(fsa *
 	if err != nil {
 		return err
 	}
-	return f.managers.ask(ctx, ownLogin(at.Cluster()), func(conn *connection) error {
+	return f.manager.ask(ctx, ownLogin(at.Cluster()), func(conn *connection) error {
 		return classify(call(admin.NewFromConn(conn.conn), name))
 	})
 }

@@ -23,8 +23,8 @@ type Options struct {
 	// Connections is how many connections a Reader holds at most (64).
 	Connections int
 
-	// manages is a connection for the manager's commands; see managers.
-	manages bool
+	// patient is a connection for calls that librados does not end.
+	patient bool
 }
 
 func (o Options) withDefaults() Options {
@@ -52,7 +52,7 @@ func seconds(d time.Duration) string {
 // One to the manager it leaves with its answer's place on a stack that is gone:
 // the answer, when it comes, ends the process. That has no end here.
 func (o Options) commandTimeout() string {
-	if o.manages {
+	if o.patient {
 		return "0"
 	}
 	return seconds(o.MonitorTimeout)

@@ -26,15 +26,16 @@ func (c *Cluster) Versions(ctx context.Context, at tenant.Place) (map[string][]s
 	return found, nil
 }
 
-// UserCaps returns the capabilities of any user, to look whether they are
-// what they should be. It wraps volume.ErrNotFound without the user.
-func (c *Cluster) UserCaps(ctx context.Context, at tenant.Place, user string) (mon, osd string, err error) {
-	var answer []account
+// UserCaps returns the capabilities of any user by whom they are told to (mon,
+// osd, mgr, mds), to look whether they are what they should be. It wraps
+// volume.ErrNotFound without the user.
+func (c *Cluster) UserCaps(ctx context.Context, at tenant.Place, user string) (map[string]string, error) {
+	var answer []struct{ Caps map[string]string }
 	if err := c.ask(ctx, at, &answer, map[string]any{"prefix": "auth get", "entity": entityPrefix + user}); err != nil {
-		return "", "", err
+		return nil, err
 	}
 	for _, a := range answer {
-		mon, osd = a.Caps.Mon, a.Caps.OSD
+		return a.Caps, nil
 	}
-	return mon, osd, nil
+	return nil, nil
 }

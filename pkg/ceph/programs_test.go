@@ -24,10 +24,10 @@ func TestWhatDoctorAsks(t *testing.T) {
 	if err != nil || len(all["mon"]) != 1 || len(all["osd"]) != 1 || len(all["overall"]) > 0 {
 		t.Errorf("Versions = %v, %v", all, err)
 	}
-	if mon, _, err := c.UserCaps(t.Context(), at, "admin"); err != nil || mon != "allow *" {
-		t.Errorf("UserCaps of admin = %q, %v", mon, err)
+	if caps, err := c.UserCaps(t.Context(), at, "admin"); err != nil || caps["mon"] != "allow *" || caps["mgr"] != "allow *" {
+		t.Errorf("UserCaps of admin = %q, %v", caps, err)
 	}
-	if _, _, err := c.UserCaps(t.Context(), at, "nobody-of-this-name"); !errors.Is(err, volume.ErrNotFound) {
+	if _, err := c.UserCaps(t.Context(), at, "nobody-of-this-name"); !errors.Is(err, volume.ErrNotFound) {
 		t.Errorf("UserCaps of nobody: %v", err)
 	}
 	u := tenant.User{Tenant: name, Role: tenant.Reader, Generation: 1}

@@ -18,6 +18,8 @@ import (
 type world struct {
 	t          *testing.T
 	files      *fake.FileSystem
+	controls   cephfs.Cluster // what the driver has of it
+	policy     *tenant.Policy
 	at, public tenant.Place
 	golden     volume.Golden
 }
@@ -28,7 +30,8 @@ func newWorld(t *testing.T) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &world{t: t, files: fake.NewFileSystem(fake.NewCeph())}
+	w := &world{t: t, files: fake.NewFileSystem(fake.NewCeph()), policy: policy}
+	w.controls = w.files
 	w.at, err = policy.Default("acme", "test")
 	w.must(err)
 	w.public, err = policy.Default("public", "test")
@@ -39,6 +42,14 @@ func newWorld(t *testing.T) *world {
 	w.files.Fill(w.public, ref.Image(), "weights")
 	w.must(w.files.CreateSnapshot(t.Context(), w.public, ref.Image(), volume.SealedSnapshot))
 	w.golden = volume.Golden{Ref: ref, State: volume.GoldenReady, Size: 1 << 20, ImageID: directory}
+	return w
+}
+
+// newAskingWorld is a world whose driver has no right on users. Who makes them
+// for it dies when it does.
+func newAskingWorld(t *testing.T) *world {
+	w := newWorld(t)
+	w.controls = fake.NewAsking(w.files, w.policy)
 	return w
 }
 
@@ -56,7 +67,7 @@ func (w *world) must(err error) {
 
 // with runs a request of a driver that has just started and ends with it.
 func (w *world) with(do func(*cephfs.Provisioner) error) error {
-	p := cephfs.NewProvisioner(w.files, w, cephfs.Options{})
+	p := cephfs.NewProvisioner(w.controls, w, cephfs.Options{})
 	defer p.Close()
 	return do(p)
 }
@@ -161,18 +172,19 @@ func verbs() map[string]verb {
 func TestCrashes(t *testing.T) {
 	for name, v := range verbs() {
 		for _, when := range []fake.When{fake.Before, fake.After} {
-			t.Run(fmt.Sprintf("%s/%d", name, when), func(t *testing.T) { crashEverywhere(t, v, when) })
+			t.Run(fmt.Sprintf("%s/%d", name, when), func(t *testing.T) { crashEverywhere(t, newWorld, v, when) })
+			t.Run(fmt.Sprintf("%s, asking/%d", name, when), func(t *testing.T) { crashEverywhere(t, newAskingWorld, v, when) })
 		}
 	}
 }
 
-func crashEverywhere(t *testing.T, v verb, when fake.When) {
-	calm := newWorld(t)
+func crashEverywhere(t *testing.T, begin func(*testing.T) *world, v verb, when fake.When) {
+	calm := begin(t)
 	calm.must(errors.Join(v.prepare(calm)...))
 	calm.must(v.do(calm))
 	want := calm.contents()
 	for n := 1; ; n++ {
-		w := newWorld(t)
+		w := begin(t)
 		empty := w.contents()
 		w.must(errors.Join(v.prepare(w)...))
 		w.files.Reset(fake.At(n, fake.Fault{When: when, Crash: true}))

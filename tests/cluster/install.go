@@ -35,11 +35,13 @@ secretGenerator: [{name: sdp-controller-key, files: [key=controller]}, {name: sd
 }
 
 // controllerKey makes the controller's user, with what docs/guides/cephfs.md
-// gives it.
+// gives it: no right on users, neither of the monitors nor by the manager.
 func (s *Site) controllerKey() string {
 	return s.Ceph.User("sdp",
-		"mon", `profile rbd, allow r, allow command "auth get-or-create" with entity prefix "client.sdpfs.", allow command "auth rm" with entity prefix "client.sdpfs."`,
-		"mgr", "allow module volumes rw",
+		"mon", "profile rbd, allow r",
+		"mgr", `allow command "fs subvolumegroup create", allow command "fs subvolume create", allow command "fs subvolume getpath", `+
+			`allow command "fs subvolume resize", allow command "fs subvolume rm", allow command "fs subvolume ls", `+
+			`allow command "fs subvolume snapshot create", allow command "fs subvolume snapshot rm"`,
 		"mds", "allow rw fsname=cephfs",
 		"osd", "profile rbd pool="+s.Pool+", allow rw tag cephfs data=cephfs")
 }

@@ -70,7 +70,7 @@ func (b backend) has(f fact) bool { return slices.Contains(facts()[b.kind], f) }
 // onBackends runs the test on each backend of the fake and of the real Ceph.
 func onBackends(t *testing.T, test func(*testing.T, backend)) {
 	for name, begin := range map[string]func(*testing.T) backend{
-		"fake rbd": fakeImages, "fake cephfs": fakeFiles, "ceph rbd": realImages, "ceph cephfs": realFiles,
+		"fake rbd": fakeImages, "fake cephfs": fakeFiles, "fake cephfs, asking": fakeAskingFiles, "ceph rbd": realImages, "ceph cephfs": realFiles,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel() // they wait for Ceph, each for itself
@@ -120,6 +120,17 @@ func fakeFiles(t *testing.T) backend {
 	b = b.in(t, policyOf(t, fakeCluster, "acme", "public", "small"), "acme", "public", "small")
 	b.contents = fakeContents{f, b.acme}
 	b.begin = filesController(t, f)
+	return b
+}
+
+// fakeAskingFiles has a controller that makes no users itself, as the real one
+// of these tests.
+func fakeAskingFiles(t *testing.T) backend {
+	f := fake.NewFileSystem(fake.NewCeph())
+	policy := policyOf(t, fakeCluster, "acme", "public", "small")
+	b := backend{kind: volume.CephFS, store: f, ceph: f.Ceph, leftovers: f.Contents}.in(t, policy, "acme", "public", "small")
+	b.contents = fakeContents{f, b.acme}
+	b.begin = filesController(t, fake.NewAsking(f, policy))
 	return b
 }
 

@@ -73,14 +73,36 @@ func realFiles(t *testing.T) backend {
 	cluster := ceph.NewCluster(ceph.Options{})
 	t.Cleanup(cluster.Close)
 	f := ceph.NewFileSystem(cluster)
-	b := backend{kind: volume.CephFS, store: f, slow: true}.in(t, policyOf(t, row, names[0], names[1], names[2]), names[0], names[1], names[2])
+	policy := policyOf(t, row, names[0], names[1], names[2])
+	b := backend{kind: volume.CephFS, store: f, slow: true}.in(t, policy, names[0], names[1], names[2])
 	seen := &realContents{store: f, conf: real.Conf(), at: b.acme}
 	t.Cleanup(seen.unmount)
 	b.contents = seen
-	b.begin = filesController(t, f)
+	b.begin = filesController(t, ceph.NewAskingFileSystem(cluster))
+	serveWriters(t, policy)
 	b.leftovers = func(at tenant.Place) []string { return filesLeft(t, real, f, at) }
 	t.Cleanup(func() { sweepGroups(t, real, f, b.acme, b.public, b.small) })
 	return b
+}
+
+// serveWriters is sdp-csi --mode=tenants, as far as controllers ask it.
+func serveWriters(t *testing.T, policy *tenant.Policy) {
+	t.Helper()
+	cluster := ceph.NewCluster(ceph.Options{})
+	desk := cephfs.NewDesk(ceph.NewFileSystem(cluster), func() *tenant.Policy { return policy },
+		func(context.Context, tenant.Place) (bool, error) { return false, nil })
+	pool, err := policy.Pool("test")
+	must(t, err)
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() {
+		ended <- cluster.ServeWriters(ctx, pool, func(ctx context.Context, r cephfs.WriterRequest) error { return desk.Serve(ctx, "test", r) })
+	}()
+	t.Cleanup(func() {
+		cancel()
+		must(t, <-ended)
+		cluster.Close()
+	})
 }
 
 // filesLeft lists a tenant's subvolumes, records, users and their keys, and the

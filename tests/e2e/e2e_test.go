@@ -28,6 +28,7 @@ func TestEndToEnd(t *testing.T) {
 		{"by hand", (*scene).byHand},
 		{"sharing", (*scene).sharing},
 		{"CephFS", (*scene).files},
+		{"users of volumes", (*scene).volumeUsers},
 		{"inline", (*scene).withoutClaim},
 		{"timing", (*scene).timing},
 		{"rights", (*scene).rights},

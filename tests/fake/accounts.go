@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/sdp-csi/sdp-csi/pkg/golden"
 	"github.com/sdp-csi/sdp-csi/pkg/tenant"
@@ -159,20 +160,31 @@ func (c *Ceph) Versions(ctx context.Context, at tenant.Place) (map[string][]stri
 	})
 }
 
-// UserCaps knows two controllers' users: «sdp», and «sdp-rbd» that has no right
-// in CephFS.
-func (c *Ceph) UserCaps(ctx context.Context, at tenant.Place, user string) (mon, osd string, err error) {
-	err = c.do(ctx, "UserCaps", user, func() error {
-		if user != "sdp" && user != "sdp-rbd" {
-			return fmt.Errorf("user: %w", volume.ErrNotFound)
+// UserCaps knows the users of controllers: «sdp»; «sdp-rbd» that has no right in
+// CephFS; «sdp-users» and «sdp-module», which can make users by themselves and by
+// the manager.
+func (c *Ceph) UserCaps(ctx context.Context, at tenant.Place, user string) (map[string]string, error) {
+	return get(ctx, c.Faults, "UserCaps", user, func() (map[string]string, error) {
+		files := ", allow rw tag cephfs data=" + at.Cluster().FileSystem
+		caps := map[string]string{"mon": "profile rbd, allow r", "osd": "profile rbd pool=" + at.Pool() + files, "mgr": `allow command "fs subvolume create"`}
+		switch user {
+		case "sdp":
+		case "sdp-rbd":
+			caps["osd"] = strings.TrimSuffix(caps["osd"], files)
+		case "sdp-users":
+			caps["mon"] += `, allow command "auth get-or-create" with entity prefix "client.sdpfs."`
+		case "sdp-module":
+			caps["mgr"] = "allow module volumes rw"
+		default:
+			return nil, fmt.Errorf("user: %w", volume.ErrNotFound)
 		}
-		mon, osd = "profile rbd", "profile rbd pool="+at.Pool()
-		if user == "sdp" {
-			osd += ", allow rw tag cephfs data=" + at.Cluster().FileSystem
-		}
-		return nil
+		return caps, nil
 	})
-	return mon, osd, err
+}
+
+// Serving says that somebody makes volumes' users.
+func (c *Ceph) Serving(ctx context.Context, row *tenant.Cluster) error {
+	return c.do(ctx, "Serving", row.ID, func() error { return nil })
 }
 
 // Key returns a user's key.

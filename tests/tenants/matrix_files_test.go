@@ -123,6 +123,7 @@ func (s *filesScene) trees() (targets [4]tree, roles map[string]*rados.Conn) {
 	targets = [4]tree{
 		s.written("own", mine), s.written("B", theirs), s.golden("granted", v1), s.golden("not granted", v10),
 	}
+	s.ceph.Rados("-p", s.place(s.a).Pool(), "-N", "sdp.users", "create", "requests")
 	keys := s.keys(s.a)
 	if len(keys.Goldens) != 1 {
 		s.t.Fatalf("A has the keys of %d goldens, one is granted", len(keys.Goldens))
@@ -210,6 +211,10 @@ func wholeOperations() []struct {
 		{"list subvolumes by the manager", fileThief.askManager, ""},
 		{"list keys", monitor(map[string]any{"prefix": "auth ls"}), ""},
 		{"make a user", fileThief.makeUser, ""},
+		{"ask for the user of an own volume", fileThief.askForUser, ""},
+		{"ask for the user of B's volume", fileThief.askForTheirs, ""},
+		{"answer for who makes users", fileThief.answerRequests, ""},
+		{"write where users are asked for", fileThief.writeRequest, ""},
 		{"set the file system's limits", monitor(map[string]any{"prefix": "fs set", "fs_name": theFiles, "var": "session_timeout", "val": "60"}), ""},
 		{"blocklist one client", monitor(map[string]any{"prefix": "osd blocklist", "blocklistop": "add", "addr": "192.0.2.1:0/1", "expire": json.Number("1.0")}), "rw"},
 	}

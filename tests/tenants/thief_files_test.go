@@ -7,6 +7,7 @@ import (
 	"path"
 	"strings"
 	"syscall"
+	"time"
 
 	libcephfs "github.com/ceph/go-ceph/cephfs"
 	"github.com/ceph/go-ceph/rados"
@@ -229,4 +230,34 @@ func (k fileThief) makeUser() error {
 		}
 	}
 	return nil
+}
+
+// requests is where controllers ask sdp-csi --mode=tenants for users. The
+// object is there, as it is when that has run.
+func (k fileThief) requests() *rados.IOContext { return k.of(k.place(k.a).Pool(), "sdp.users") }
+
+// ask sends a request for the user of a tenant's volume. Whoever may send it
+// finds that nobody serves it here.
+func (k fileThief) ask(tenant string) error {
+	text, _ := json.Marshal(map[string]any{
+		"tenant": tenant, "subvolume": "vol." + strings.Repeat("0", 32) + "." + strings.Repeat("A", 26), "directory": "0",
+	})
+	_, _, err := k.requests().NotifyWithTimeout("requests", text, time.Second)
+	return err
+}
+
+func (k fileThief) askForUser() error   { return k.ask(k.a) }
+func (k fileThief) askForTheirs() error { return k.ask(k.b) }
+
+func (k fileThief) answerRequests() error {
+	w, err := k.requests().Watch("requests")
+	if err != nil {
+		return err
+	}
+	return w.Delete()
+}
+
+func (k fileThief) writeRequest() error {
+	ioctx := k.requests()
+	return errors.Join(ioctx.Write("stolen", []byte("{}"), 0), ioctx.Delete("stolen"))
 }

@@ -16,7 +16,7 @@ func table() []template {
 		{from: "base/controller-rbac.yaml", to: "controller-rbac.yaml"},
 		{from: "base/controller.yaml", to: "controller.yaml", puts: append(controllers(),
 			put{1, "  replicas: 2\n", "  replicas: {{ .Values.controller.replicas }}\n"},
-			put{1, "        - --config=/etc/sdp-csi/config.yaml\n        - --v=2\n", "        - --config=/etc/sdp-csi/config.yaml\n        - --v=2\n" + controllersMetrics})},
+			put{1, "        - --volume-users=tenants\n        - --v=2\n", "        - --volume-users=tenants\n        - --v=2\n" + controllersMetrics})},
 		{from: "base/tenants.yaml", to: "tenants.yaml", puts: append(controllers(),
 			put{1, "        - --health-address=:9809\n        - --v=2\n", "        - --health-address=:9809\n        - --v=2\n" + controllersMetrics})},
 		{from: "base/node.yaml", to: "node.yaml", puts: []put{

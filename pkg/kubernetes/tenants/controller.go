@@ -45,6 +45,10 @@ type Options struct {
 	Registrar func(*tenant.Policy) Registrar
 	// Inline says whether a tenant's pods may have inline volumes; nil: none.
 	Inline func(*tenant.Policy, tenant.Place) bool
+	// Desk serves what controllers ask of a cluster, users for volumes in its
+	// file system, until ctx ends. An error says that it cannot any more, and
+	// it is called again; nil: nobody serves. Two that serve at once do no harm.
+	Desk func(ctx context.Context, cluster string) error
 	// Poll is how often Ceph is asked for news: how long a golden that was
 	// just sealed waits for its key to be in the Secrets (30 seconds).
 	Poll time.Duration

@@ -66,6 +66,7 @@ func (c *Controller) lead(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	defer context.AfterFunc(ctx, l.queue.ShutDown)()
 	group.Go(func() error { l.poll(ctx); return nil })
+	group.Go(func() error { l.openDesks(ctx); return nil })
 	for range workers {
 		group.Go(func() error { l.work(ctx); return nil })
 	}

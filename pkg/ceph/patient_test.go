@@ -11,13 +11,14 @@ import (
 )
 
 // A manager that hangs keeps so many commands and no more; the others say so,
-// each when its caller's time is over, and all goes on when it answers.
-func TestManagersHang(t *testing.T) {
+// each when its caller's time is over, and all goes on when it answers. The
+// manager of another cluster is asked all the time.
+func TestManagerHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m := newManagers(Options{})
+		m := newPatient(Options{}, "the manager")
 		m.connections.dial = func(login) (*connection, error) { return &connection{}, nil }
 		m.connections.shut = func(*connection) {}
-		hang, begun := make(chan struct{}), make(chan struct{}, 2*maxCommands)
+		hang, begun := make(chan struct{}), make(chan struct{}, 2*maxCalls)
 		ask := func() error {
 			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			defer cancel()
@@ -27,7 +28,7 @@ func TestManagersHang(t *testing.T) {
 				return nil
 			})
 		}
-		answers := make(chan error, maxCommands+8)
+		answers := make(chan error, maxCalls+8)
 		for range cap(answers) {
 			go func() { answers <- ask() }()
 		}
@@ -36,8 +37,12 @@ func TestManagersHang(t *testing.T) {
 				t.Errorf("while it hangs: %v", err)
 			}
 		}
-		if len(begun) != maxCommands {
-			t.Errorf("%d commands are under way, want %d", len(begun), maxCommands)
+		if len(begun) != maxCalls {
+			t.Errorf("%d commands are under way, want %d", len(begun), maxCalls)
+		}
+		other := login{id: loginID{monitors: "elsewhere"}}
+		if err := m.ask(t.Context(), other, func(*connection) error { return nil }); err != nil {
+			t.Errorf("another cluster's manager, meanwhile: %v", err)
 		}
 		close(hang)
 		synctest.Wait()
@@ -49,12 +54,12 @@ func TestManagersHang(t *testing.T) {
 
 // librados must not end a command to the manager: its answer would be written
 // to memory that is another's by then.
-func TestManagersHaveNoTimeout(t *testing.T) {
+func TestManagerHasNoTimeout(t *testing.T) {
 	for name, tc := range map[string]struct {
 		o    Options
 		want string
 	}{
-		"a manager's": {Options{manages: true}.withDefaults(), "0"}, "others": {Options{}.withDefaults(), "15"},
+		"a manager's": {Options{patient: true}.withDefaults(), "0"}, "others": {Options{}.withDefaults(), "15"},
 	} {
 		for _, s := range tc.o.settings() {
 			if s[0] == "rados_mon_op_timeout" && s[1] != tc.want {

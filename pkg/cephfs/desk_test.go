@@ -1,0 +1,184 @@
+package cephfs_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/sdp-csi/sdp-csi/pkg/cephfs"
+	"github.com/sdp-csi/sdp-csi/pkg/tenant"
+	"github.com/sdp-csi/sdp-csi/pkg/volume"
+	"github.com/sdp-csi/sdp-csi/tests/fake"
+)
+
+// counter is a world with a volume «v» whose writer nobody has made, and a desk.
+type counter struct {
+	*world
+	desk      *cephfs.Desk
+	request   cephfs.WriterRequest // for that writer
+	revoked   bool
+	subvolume string
+}
+
+func newCounter(t *testing.T) *counter {
+	c := &counter{world: newWorld(t)}
+	c.desk = cephfs.NewDesk(c.files, func() *tenant.Policy { return c.policy },
+		func(context.Context, tenant.Place) (bool, error) { return c.revoked, nil })
+	c.subvolume = "vol." + c.id("v").Hash + "." + strings.Repeat("A", 26)
+	c.request = cephfs.WriterRequest{Tenant: "acme", Subvolume: c.subvolume, Directory: "7e95edeb-da36-4aca-86d7-86e265dd026e"}
+	c.note("creating")
+	return c
+}
+
+// note leaves the volume's record in a state.
+func (c *counter) note(state string) {
+	c.t.Helper()
+	name := "vol." + c.id("v").Hash
+	c.must(c.files.RemoveRecord(c.t.Context(), c.at, name))
+	c.must(c.files.CreateRecord(c.t.Context(), c.at, name, []byte(`{"v":1,"state":"`+state+`","subvolume":"`+c.subvolume+`"}`)))
+}
+
+func (c *counter) serve(r cephfs.WriterRequest) error {
+	return c.desk.Serve(context.Background(), "test", r)
+}
+
+func (c *counter) hasWriter() bool {
+	return slices.Contains(c.files.Contents(c.at), "writer of acme."+c.subvolume)
+}
+
+func (c *counter) wantWriter(want bool) {
+	c.t.Helper()
+	if c.hasWriter() != want {
+		c.t.Errorf("there is a writer: %t, want %t", !want, want)
+	}
+}
+
+// TestDesk: a writer is made for a volume that is being made, and removed from
+// one that is being deleted, as often as it is asked for.
+func TestDesk(t *testing.T) {
+	c := newCounter(t)
+	for range 2 {
+		c.must(c.serve(c.request))
+		c.wantWriter(true)
+	}
+	c.note("deleting")
+	c.request.Remove = true
+	for range 2 {
+		c.must(c.serve(c.request))
+		c.wantWriter(false)
+	}
+	c.must(c.files.RemoveRecord(t.Context(), c.at, "vol."+c.id("v").Hash))
+	c.must(c.serve(c.request))
+}
+
+// TestDeskRefuses has what nobody asks for but a thief or a controller that is
+// late.
+func TestDeskRefuses(t *testing.T) {
+	for name, change := range map[string]func(c *counter, r *cephfs.WriterRequest){
+		"another tenant's subvolume": func(_ *counter, r *cephfs.WriterRequest) { r.Tenant = "public" },
+		"a tenant of no policy":      func(_ *counter, r *cephfs.WriterRequest) { r.Tenant = "mallory" },
+		"no name":                    func(_ *counter, r *cephfs.WriterRequest) { r.Tenant = "acme,x" },
+		"a golden":                   func(_ *counter, r *cephfs.WriterRequest) { r.Subvolume = "golden.m.v1" },
+		"a way out of the tenant":    func(_ *counter, r *cephfs.WriterRequest) { r.Subvolume += "/../../public" },
+		"a capability in the name": func(_ *counter, r *cephfs.WriterRequest) {
+			r.Subvolume = "vol." + strings.Repeat("a", 32) + ". allow *"
+		},
+		"another attempt": func(_ *counter, r *cephfs.WriterRequest) { r.Subvolume = strings.ReplaceAll(r.Subvolume, "A", "B") },
+		"another volume": func(c *counter, r *cephfs.WriterRequest) {
+			r.Subvolume = strings.Replace(r.Subvolume, c.id("v").Hash, c.id("w").Hash, 1)
+		},
+		"no directory":                func(_ *counter, r *cephfs.WriterRequest) { r.Directory = "" },
+		"the snapshots":               func(_ *counter, r *cephfs.WriterRequest) { r.Directory = ".snap" },
+		"the directory above":         func(_ *counter, r *cephfs.WriterRequest) { r.Directory = ".." },
+		"a capability beside":         func(_ *counter, r *cephfs.WriterRequest) { r.Directory = "a, allow rw" },
+		"a volume being deleted":      func(c *counter, _ *cephfs.WriterRequest) { c.note("deleting") },
+		"a tenant that was revoked":   func(c *counter, _ *cephfs.WriterRequest) { c.revoked = true },
+		"removal from a volume there": func(c *counter, r *cephfs.WriterRequest) { c.note("ready"); r.Remove = true },
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := newCounter(t)
+			c.must(c.serve(c.request))
+			r := c.request
+			change(c, &r)
+			before := c.files.Contents(c.at)
+			if err := c.serve(r); !errors.Is(err, volume.ErrDenied) {
+				t.Errorf("got %v, want a refusal", err)
+			}
+			if after := c.files.Contents(c.at); !slices.Equal(before, after) {
+				t.Errorf("it changed\n%q\ninto\n%q", before, after)
+			}
+		})
+	}
+}
+
+// TestDeskIsLate: while a writer is made its volume is given up, or its tenant
+// cut off. No writer stays.
+func TestDeskIsLate(t *testing.T) {
+	for name, meanwhile := range map[string]func(*counter){
+		"given up": func(c *counter) { c.note("deleting") },
+		"cut off":  func(c *counter) { c.revoked = true },
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := newCounter(t)
+			made := false
+			c.files.Reset(func(call fake.Call) fake.Fault {
+				if made {
+					made = false
+					c.files.Reset(nil)
+					meanwhile(c)
+				}
+				made = call.Port == "AddWriter"
+				return fake.Fault{}
+			})
+			if err := c.serve(c.request); !errors.Is(err, volume.ErrDenied) {
+				t.Errorf("got %v, want a refusal", err)
+			}
+			c.wantWriter(false)
+		})
+	}
+}
+
+// slow is a file system that takes its time for a writer.
+type slow struct {
+	*fake.FileSystem
+	begin chan struct{}
+}
+
+func (s slow) AddWriter(ctx context.Context, at tenant.Place, name, directory string) error {
+	<-s.begin
+	return s.FileSystem.AddWriter(ctx, at, name, directory)
+}
+
+// TestDeskServesOneAfterTheOther: a removal waits for the addition before it,
+// and no longer than it may.
+func TestDeskServesOneAfterTheOther(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCounter(t)
+		begin := make(chan struct{})
+		desk := cephfs.NewDesk(slow{c.files, begin}, func() *tenant.Policy { return c.policy },
+			func(context.Context, tenant.Place) (bool, error) { return false, nil })
+		added, removed := make(chan error, 1), make(chan error, 1)
+		go func() { added <- desk.Serve(t.Context(), "test", c.request) }()
+		synctest.Wait()
+		r := c.request
+		r.Remove = true
+		c.note("deleting")
+		short, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if err := desk.Serve(short, "test", r); !errors.Is(err, volume.ErrUnavailable) {
+			t.Errorf("while it is being added: %v", err)
+		}
+		go func() { removed <- desk.Serve(t.Context(), "test", r) }()
+		synctest.Wait()
+		close(begin)
+		if err := <-added; !errors.Is(err, volume.ErrDenied) {
+			t.Errorf("the addition: %v", err)
+		}
+		c.must(<-removed)
+		c.wantWriter(false)
+	})
+}
