@@ -23,7 +23,7 @@ type function struct {
 	result  result
 }
 
-// result is what hack/demo/function.py prints.
+// result is what hack/function/once.py prints.
 type result struct {
 	Top      [][2]float64 `json:"top"`
 	Digest   string       `json:"sha256"`
@@ -34,7 +34,7 @@ type result struct {
 
 func (d *demo) runFunction(ctx context.Context, model string, args ...string) (result, error) {
 	var r result
-	out, err := d.output(ctx, python, append([]string{filepath.Join(d.repo, "hack/demo/function.py"), model}, args...)...)
+	out, err := d.output(ctx, python, append([]string{filepath.Join(d.repo, "hack/function/once.py"), model}, args...)...)
 	if err != nil {
 		return r, err
 	}

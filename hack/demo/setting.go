@@ -132,7 +132,7 @@ func (d *demo) makeModel(ctx context.Context) error {
 		return err
 	}
 	d.model = filepath.Join(dir, "model.h5")
-	script := filepath.Join(d.repo, "hack/demo/model.py")
+	script := filepath.Join(d.repo, "hack/function/model.py")
 	if err := d.command(ctx, python, script, d.model, "--size", strconv.FormatInt(d.size, 10)); err != nil {
 		return err
 	}
