@@ -82,6 +82,11 @@ bench-cephfs: build ## Measure goldens in CephFS beside RBD; writes bench/out/ce
 	@hack/packages test
 	$(bench) ./tests/bench/cephfs
 
+# make bench-coldstart RUN='cold|warm' WAYS=baked,rbd SIZE=200000000 ROUNDS=1
+.PHONY: bench-coldstart
+bench-coldstart: build ## Measure cold starts on Kubernetes and Knative; RUN=, WAYS=, SIZE=, ROUNDS=, CALLS=, RATE=
+	@hack/coldstart
+
 .PHONY: lint
 lint: $(lint) ## Run the linters (golangci-lint, installed into .cache/bin)
 	$(lint) run --build-tags "$$(hack/ceph-tag),krbd,bench,e2e"

@@ -35,6 +35,8 @@ type Report struct {
 	Figures []Figure `json:"figures"`
 	// Notes are what a reader should know beside the figures.
 	Notes []string `json:"notes,omitempty"`
+	// Details are what the figures come from, where a benchmark has that.
+	Details any `json:"details,omitempty"`
 }
 
 // Add adds a figure with its bound.
