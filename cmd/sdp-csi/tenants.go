@@ -73,13 +73,13 @@ func newTenants(o options, source *tenant.Source, cluster *ceph.Cluster, m *tena
 		Client: clients.Typed, Namespace: namespace, Identity: fmt.Sprintf("%s_%d", identity, os.Getpid()), Metrics: m,
 		Policy: source.Policy, Inline: (*tenant.Policy).Inline,
 		Registrar: func(p *tenant.Policy) tenants.Registrar { return registrar(p) },
-		Desk:      newDesk(source.Policy, cluster, registrar),
+		Desk:      newDesk(source.Policy, cluster, registrar, m.Served),
 	}), nil
 }
 
 // newDesk returns what serves a cluster's controllers that have no right on
-// users.
-func newDesk(policy func() *tenant.Policy, cluster *ceph.Cluster, registrar func(*tenant.Policy) *tenant.Registrar) func(context.Context, string) error {
+// users, and counts what it served.
+func newDesk(policy func() *tenant.Policy, cluster *ceph.Cluster, registrar func(*tenant.Policy) *tenant.Registrar, count func(error)) func(context.Context, string) error {
 	desk := cephfs.NewDesk(ceph.NewFileSystem(cluster), policy, func(ctx context.Context, at tenant.Place) (bool, error) {
 		return registrar(policy()).Revoked(ctx, at)
 	})
@@ -89,7 +89,9 @@ func newDesk(policy func() *tenant.Policy, cluster *ceph.Cluster, registrar func
 			return err
 		}
 		return cluster.ServeWriters(ctx, pool, func(ctx context.Context, r cephfs.WriterRequest) error {
-			return desk.Serve(ctx, id, r)
+			err := desk.Serve(ctx, id, r)
+			count(err)
+			return err
 		})
 	}
 }

@@ -136,7 +136,8 @@ func (d *Desk) leave(subvolume string, mine chan struct{}) {
 func (d *Desk) add(ctx context.Context, id volume.ID, r WriterRequest) error {
 	at, err := d.policy().Open(id)
 	if errors.Is(err, volume.ErrNotFound) {
-		err = fmt.Errorf("%w: %w", err, volume.ErrDenied)
+		// The controller may have read a newer policy file.
+		err = fmt.Errorf("the policy file as it was last read here has no tenant %s: %w", r.Tenant, volume.ErrUnavailable)
 	}
 	if err == nil {
 		err = d.admit(ctx, at, id, r)

@@ -80,7 +80,6 @@ func TestDesk(t *testing.T) {
 func TestDeskRefuses(t *testing.T) {
 	for name, change := range map[string]func(c *counter, r *cephfs.WriterRequest){
 		"another tenant's subvolume": func(_ *counter, r *cephfs.WriterRequest) { r.Tenant = "public" },
-		"a tenant of no policy":      func(_ *counter, r *cephfs.WriterRequest) { r.Tenant = "mallory" },
 		"no name":                    func(_ *counter, r *cephfs.WriterRequest) { r.Tenant = "acme,x" },
 		"a golden":                   func(_ *counter, r *cephfs.WriterRequest) { r.Subvolume = "golden.m.v1" },
 		"a way out of the tenant":    func(_ *counter, r *cephfs.WriterRequest) { r.Subvolume += "/../../public" },
@@ -113,6 +112,17 @@ func TestDeskRefuses(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestDeskHasAnOldPolicy: a tenant that only the controller's policy file has
+// as yet is no reason to give up.
+func TestDeskHasAnOldPolicy(t *testing.T) {
+	c := newCounter(t)
+	c.request.Tenant = "initech"
+	if err := c.serve(c.request); !errors.Is(err, volume.ErrUnavailable) {
+		t.Errorf("got %v, want it to be asked again", err)
+	}
+	c.wantWriter(false)
 }
 
 // TestDeskIsLate: while a writer is made its volume is given up, or its tenant

@@ -93,7 +93,7 @@ var errLost = fmt.Errorf("the lease %s was lost to another replica, or the API s
 func (c *Controller) Run(ctx context.Context) error {
 	stop := c.openEvents(ctx)
 	defer stop()
-	ended := make(chan error, 1)
+	ended, begun := make(chan error, 1), make(chan struct{})
 	elector, err := leaderelection.NewLeaderElector(leaderelection.LeaderElectionConfig{
 		Name: leaseName, LeaseDuration: leaseFor, RenewDeadline: renewWithin, RetryPeriod: retryElection, ReleaseOnCancel: true,
 		Lock: &resourcelock.LeaseLock{
@@ -101,7 +101,7 @@ func (c *Controller) Run(ctx context.Context) error {
 			Client:    c.Client.CoordinationV1(), LockConfig: resourcelock.ResourceLockConfig{Identity: c.Identity},
 		},
 		Callbacks: leaderelection.LeaderCallbacks{
-			OnStartedLeading: func(ctx context.Context) { ended <- c.lead(ctx) },
+			OnStartedLeading: func(ctx context.Context) { close(begun); ended <- c.lead(ctx) },
 			OnStoppedLeading: func() {},
 		},
 	})
@@ -109,11 +109,28 @@ func (c *Controller) Run(ctx context.Context) error {
 		return fmt.Errorf("prepare the election: %w: %w", err, volume.ErrInvalid)
 	}
 	c.elector.Store(elector)
-	return c.run(ctx, elector, ended)
+	return c.run(ctx, elector, begun, ended)
+}
+
+// goodbye bounds the end of leading: whom others ask tells them that he goes,
+// so that they do not wait for his answer.
+const goodbye = 10 * time.Second
+
+// await waits for the end of leading, if it has begun.
+func await(begun <-chan struct{}, ended <-chan error) {
+	select {
+	case <-begun:
+	default:
+		return
+	}
+	select {
+	case <-ended:
+	case <-time.After(goodbye):
+	}
 }
 
 // run gives the lease up when leading fails by itself.
-func (c *Controller) run(ctx context.Context, elector *leaderelection.LeaderElector, ended chan error) error {
+func (c *Controller) run(ctx context.Context, elector *leaderelection.LeaderElector, begun <-chan struct{}, ended <-chan error) error {
 	electing, cancel := context.WithCancel(ctx)
 	defer cancel()
 	done := make(chan struct{})
@@ -130,6 +147,7 @@ func (c *Controller) run(ctx context.Context, elector *leaderelection.LeaderElec
 		}
 		return err
 	case <-done:
+		await(begun, ended)
 	}
 	if ctx.Err() != nil {
 		return nil

@@ -1,12 +1,19 @@
 package tenants
 
-import "github.com/prometheus/client_golang/prometheus"
+import (
+	"errors"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/sdp-csi/sdp-csi/pkg/volume"
+)
 
 // Metrics tell how tenants fare. A nil *Metrics counts nothing.
 type Metrics struct {
-	leader prometheus.Gauge
-	last   *prometheus.GaugeVec
-	errors *prometheus.CounterVec
+	leader   prometheus.Gauge
+	last     *prometheus.GaugeVec
+	errors   *prometheus.CounterVec
+	requests *prometheus.CounterVec
 }
 
 // NewMetrics registers the controller's metrics.
@@ -21,8 +28,11 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		errors: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "sdp_csi_tenant_sync_errors_total", Help: "How often a tenant, or a Secret of it, could not be made.",
 		}, []string{"tenant"}),
+		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "sdp_csi_tenants_requests_total", Help: "Controllers' requests for users of volumes, by result: served, refused, failed.",
+		}, []string{"result"}),
 	}
-	r.MustRegister(m.leader, m.last, m.errors)
+	r.MustRegister(m.leader, m.last, m.errors, m.requests)
 	return m
 }
 
@@ -40,6 +50,18 @@ func (m *Metrics) synced(tenant string) {
 	if m != nil {
 		m.last.WithLabelValues(tenant).SetToCurrentTime()
 	}
+}
+
+// Served counts a request of a controller.
+func (m *Metrics) Served(err error) {
+	result := "served"
+	switch {
+	case errors.Is(err, volume.ErrDenied):
+		result = "refused"
+	case err != nil:
+		result = "failed"
+	}
+	m.requests.WithLabelValues(result).Inc()
 }
 
 func (m *Metrics) failed(tenant string) {
