@@ -19,7 +19,7 @@ import (
 func (s *Stager) ShowGolden(ctx context.Context, at, owner tenant.Place, in volume.Inline) error {
 	c, ok := in.Goldens[in.Golden]
 	if !ok {
-		return fmt.Errorf("the Secret has no key of golden %s: write it anew (`sdpctl tenant secret %s --inline`): %w", in.Golden, at.Tenant(), volume.ErrDenied)
+		return fmt.Errorf("the Secret has no key of golden %s: look whether there is such a golden (`sdpctl golden show %[1]s`), and write the Secret anew (`sdpctl tenant secret %[2]s --inline`): %[3]w", in.Golden, at.Tenant(), volume.ErrDenied)
 	}
 	if kept, err := s.isShown(ctx, owner, in, c); err != nil || kept {
 		return err

@@ -26,7 +26,7 @@ func (s *Stager) ShowGolden(ctx context.Context, at, owner tenant.Place, in volu
 		return nil
 	}
 	if !ok {
-		return fmt.Errorf("the Secret has no key of golden %s: write it anew (`sdpctl tenant secret %s --inline`): %w", in.Golden, at.Tenant(), volume.ErrDenied)
+		return fmt.Errorf("the Secret has no key of golden %s: look whether there is such a golden (`sdpctl golden show %[1]s`), and write the Secret anew (`sdpctl tenant secret %[2]s --inline`): %[3]w", in.Golden, at.Tenant(), volume.ErrDenied)
 	}
 	g, m, err := s.sealed(ctx, owner, in, c)
 	if err != nil {
