@@ -59,8 +59,8 @@ test-krbd: ## Test the kernel mapper in a virtual machine (SDP_SKIP_KRBD=1 skips
 	@hack/krbd
 
 .PHONY: e2e
-e2e: build ## Test the driver on a real Kubernetes and Ceph; RUN= picks cases (SDP_SKIP_E2E=1 skips it)
-	@hack/e2e $(if $(RUN),-test.run 'TestEndToEnd/$(RUN)')
+e2e: ## Test the driver on a real Kubernetes and Ceph; RUN= picks cases (SDP_SKIP_E2E=1 skips it)
+	@hack/e2e $(if $(RUN),-test.run 'TestEndToEnd/($(RUN))')
 
 # bench runs one benchmark's package on a throwaway Ceph, with the programs of
 # bin/, and writes its figures to bench/out.

@@ -29,9 +29,16 @@ secretGenerator: [{name: sdp-controller-key, files: [key=controller]}, {name: sd
 	if err := os.CopyFS(filepath.Join(dir, "kubernetes"), os.DirFS(Path(t, "deploy/kubernetes"))); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { Kubectl(t, "delete", "--ignore-not-found", "-k", dir) })
+	s.installed = dir
+	t.Cleanup(func() { s.Uninstall(t) })
 	Kubectl(t, "apply", "-k", dir)
 	s.WaitForDriver(t)
+}
+
+// Uninstall takes away what Install has applied, if it is there still.
+func (s *Site) Uninstall(t testing.TB) {
+	t.Helper()
+	Kubectl(t, "delete", "--ignore-not-found", "-k", s.installed)
 }
 
 // controllerKey makes the controller's user, with what docs/guides/cephfs.md

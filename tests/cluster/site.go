@@ -30,7 +30,8 @@ type Site struct {
 	// Kustomization is what this site says beside the overlay dev: patches.
 	Kustomization string
 
-	operator string // sdpctl's policy file
+	operator  string // sdpctl's policy file
+	installed string // the directory that Install applied
 }
 
 // Golden is a golden that a site seeds.
@@ -118,11 +119,16 @@ func (s *Site) Sdpctl(t testing.TB, args ...string) string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), importPatience)
 	defer cancel()
-	out, err := Run(ctx, "", Path(t, "bin/sdpctl"), append([]string{"--config", s.operator}, args...)...)
+	out, err := s.TrySdpctl(ctx, Path(t, "bin/sdpctl"), args...)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return out
+}
+
+// TrySdpctl runs the operator's program, which is killed when ctx ends.
+func (s *Site) TrySdpctl(ctx context.Context, program string, args ...string) (string, error) {
+	return Run(ctx, "", program, append([]string{"--config", s.operator}, args...)...)
 }
 
 // Path returns where a file of the repository is: tests run in directories of

@@ -8,15 +8,16 @@ import (
 	"github.com/sdp-csi/sdp-csi/tests/cluster"
 )
 
-// TestEndToEnd runs one case after the other on one cluster: some of them stop
-// parts of it. A case leaves nothing of its own behind.
-func TestEndToEnd(t *testing.T) {
-	defer cluster.TellOnFailure(t)
-	s := newScene(t)
-	for _, c := range []struct {
-		name string
-		test func(*scene, *testing.T)
-	}{
+// testCase is one case, by the name that RUN picks it by.
+type testCase struct {
+	name string
+	test func(*scene, *testing.T)
+}
+
+// cases run one after the other on one cluster: some of them stop parts of it.
+// A case leaves nothing of its own behind.
+func cases() []testCase {
+	return []testCase{
 		{"golden", (*scene).golden},
 		{"granted", (*scene).granted},
 		{"waiting", (*scene).waiting},
@@ -31,6 +32,7 @@ func TestEndToEnd(t *testing.T) {
 		{"users of volumes", (*scene).volumeUsers},
 		{"inline", (*scene).withoutClaim},
 		{"timing", (*scene).timing},
+		{"admitted", (*scene).admitted},
 		{"rights", (*scene).rights},
 		{"refused", (*scene).refused},
 		{"forged", (*scene).forged},
@@ -43,7 +45,14 @@ func TestEndToEnd(t *testing.T) {
 		{"kubelet restarted", (*scene).kubeletRestarted},
 		{"Ceph stopped", (*scene).cephStopped},
 		{"reboot", (*scene).reboot},
-	} {
+		{"chart", (*scene).chart},
+	}
+}
+
+func TestEndToEnd(t *testing.T) {
+	defer cluster.TellOnFailure(t)
+	s := newScene(t)
+	for _, c := range cases() {
 		t.Run(c.name, func(t *testing.T) {
 			defer cluster.TellOnFailure(t)
 			c.test(s, t)
