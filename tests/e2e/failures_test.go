@@ -13,8 +13,6 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/sdp-csi/sdp-csi/tests/cluster"
 )
 
@@ -32,21 +30,25 @@ func node(t testing.TB, args ...string) {
 const steady = "while cat /data/model.h5 >/dev/null; do sleep 0.2; done"
 
 // nodePodDeleted: functions read on while the node's pod is replaced, also what
-// is not in the page cache, and the new one knows the mappings of the old one.
+// no cache of the node has, and the new one knows the mappings of the old one.
 func (s *scene) nodePodDeleted(t *testing.T) {
 	cluster.Bound(t,
 		cluster.Claim{Namespace: "acme", Name: "lasting", Class: classGolden},
-		cluster.Claim{Namespace: "acme", Name: "lasting-data", Class: classWritable, Mode: "ReadWriteOnce", Size: "64Mi"})
+		cluster.Claim{Namespace: "acme", Name: "lasting-data", Class: classWritable, Mode: "ReadWriteOnce", Size: "64Mi"},
+		cluster.Claim{Namespace: "acme", Name: "lasting-files", Class: classCephFS, Mode: "ReadWriteMany", Size: "64Mi"})
 	cluster.Ready(t,
 		cluster.Function{Namespace: "acme", Name: "lasting", Volume: cluster.Of("lasting"), Script: steady},
-		cluster.Function{Namespace: "acme", Name: "writing", Volume: cluster.Of("lasting-data")})
+		cluster.Function{Namespace: "acme", Name: "writing", Volume: cluster.Of("lasting-data")},
+		cluster.Function{Namespace: "acme", Name: "filing", Volume: cluster.Of("lasting-files")})
+	patient := s.holders(t, "node")
 	before := loops(t)
 	cluster.Kubectl(t, "-n", cluster.DriverNamespace, "delete", "pod", "--wait", "-l", selector(t, "daemonset/sdp-node"))
 	s.WaitForDriver(t)
-	s.readsOn(t, "lasting")
+	s.readFromCeph(t, patient...)
 	cluster.Shell(t, "acme", "writing", "echo more >/data/f && sync")
+	cluster.Shell(t, "acme", "filing", "echo more >/data/f && sync")
 	cluster.Ready(t, cluster.Function{Namespace: "acme", Name: "newcomer", Volume: cluster.Of("lasting")})
-	s.readsOn(t, "newcomer")
+	s.readsModel(t, "acme", "newcomer")
 	// Goldens of earlier cases may have gone meanwhile, none may have come.
 	for device := range strings.Lines(loops(t)) {
 		if !strings.Contains(before, device) {
@@ -56,18 +58,36 @@ func (s *scene) nodePodDeleted(t *testing.T) {
 	noRestart(t, "acme", "lasting")
 }
 
-// readsOn has a function of acme read its golden from Ceph.
-func (s *scene) readsOn(t testing.TB, pod string) {
-	t.Helper()
-	files, err := filepath.Glob("/run/sdp-csi/golden/*/model.h5")
-	s.must(t, err)
-	for _, name := range files {
-		f, err := os.Open(name)
-		s.must(t, err)
-		s.must(t, unix.Fadvise(int(f.Fd()), 0, 0, unix.FADV_DONTNEED))
-		s.must(t, f.Close())
+// holders gives acme a golden in each backend that nobody has read, and a
+// function that holds it and has not read it either: no cache of the node has
+// it, neither the kernel's nor a client's of Ceph.
+func (s *scene) holders(t *testing.T, of string) (functions []string) {
+	for _, backend := range []string{"rbd", "cephfs"} {
+		name := "unread-" + of + "-" + backend
+		golden := cluster.Golden{Tenant: "acme", Name: name + ":v1", Backend: backend, File: s.file}
+		s.Seed(t, golden)
+		s.WaitForKeys(t, "acme", golden)
+		cluster.Apply(t, cluster.Class(name, "Immediate", fmt.Sprintf("backend: %s, golden: %q", backend, golden.Name)))
+		cluster.Bound(t, cluster.Claim{Namespace: "acme", Name: name, Class: name})
+		cluster.Ready(t, cluster.Function{Namespace: "acme", Name: name, Volume: cluster.Of(name)})
+		functions = append(functions, name)
 	}
-	s.readsModel(t, "acme", pod)
+	return functions
+}
+
+// readFromCeph has functions of acme read their goldens, and Ceph send them.
+func (s *scene) readFromCeph(t testing.TB, functions ...string) {
+	t.Helper()
+	for _, name := range functions {
+		before := s.sent(t)
+		s.readsModel(t, "acme", name)
+		sent := s.sent(t) - before
+		t.Logf("%s read %d MiB, of which Ceph sent %d", name, modelBytes>>20, sent>>20)
+		// What was read ahead when the golden was mounted is little.
+		if sent < modelBytes/2 {
+			t.Errorf("%s did not read from Ceph", name)
+		}
+	}
 }
 
 // loops lists the loop devices of this node's mappings. The machine's other
@@ -109,13 +129,14 @@ func noRestart(t testing.TB, namespace, pod string) {
 func (s *scene) kubeletRestarted(t *testing.T) {
 	cluster.Bound(t, cluster.Claim{Namespace: "acme", Name: "patient", Class: classGolden})
 	cluster.Ready(t, cluster.Function{Namespace: "acme", Name: "patient", Volume: cluster.Of("patient"), Script: steady})
+	functions := s.holders(t, "kubelet")
 	node(t, "restart", "kubelet")
 	s.WaitForDriver(t)
 	cluster.Eventually(t, "the kubelet", func() error {
 		_, err := cluster.Try("-n", "acme", "exec", "patient", "--", "true")
 		return err
 	})
-	s.readsModel(t, "acme", "patient")
+	s.readFromCeph(t, functions...)
 	noRestart(t, "acme", "patient")
 }
 
@@ -182,7 +203,7 @@ func (s *scene) cephStopped(t *testing.T) {
 	s.signalCeph(t, syscall.SIGSTOP)
 	t.Cleanup(func() { s.signalCeph(t, syscall.SIGCONT) })
 	cluster.Start(t, cluster.Function{Namespace: "acme", Name: "stuck", Volume: cluster.Of("stuck")})
-	t.Log(cluster.Event(t, "acme", "stuck", "MountVolume", "desc = "))
+	t.Log(cluster.Event(t, "acme", "stuck", "MountVolume", "Unavailable", "cluster test", "did not answer in time", "sdpctl doctor"))
 	s.neverRan(t, "acme", "stuck")
 	s.signalCeph(t, syscall.SIGCONT)
 	cluster.WaitFor(t, "acme", "condition=Ready", "pod/stuck")

@@ -3,7 +3,6 @@
 package e2e
 
 import (
-	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -64,14 +63,9 @@ func (s *scene) otherTemplates(t *testing.T) {
 func (s *scene) seedWords(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "words")
 	s.must(t, os.WriteFile(file, []byte(words), 0o644))
-	s.Sdpctl(t, "golden", "import", "--tenant", "globex", "dictionary:v1", file)
-	cluster.Eventually(t, "the golden's key", func() error {
-		secret, err := cluster.Try("-n", cluster.DriverNamespace, "get", "secret", "sdp-node-globex", "-o", "jsonpath={.data}")
-		if err == nil && !strings.Contains(secret, "golden.globex.dictionary.v1") {
-			err = fmt.Errorf("%w: globex' Secret lacks it", cluster.ErrNotYet)
-		}
-		return err
-	})
+	golden := cluster.Golden{Tenant: "globex", Name: "dictionary:v1", Backend: "rbd", File: file}
+	s.Seed(t, golden)
+	s.WaitForKeys(t, "globex", golden)
 }
 
 // actionPod is the pod that OpenWhisk makes of a tenant's template, in a
