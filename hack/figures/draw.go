@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"image/color"
 	"path/filepath"
+	"strings"
 
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/plotter"
@@ -65,12 +66,13 @@ func drawLatency(t table, file string) error {
 	p.Y.Label.Text = "seconds"
 	p.Y.Min = 0
 	p.X.Tick.Marker = plot.TickerFunc(func(low, high float64) (ticks []plot.Tick) {
-		for i := int(low); i <= int(high); i++ {
+		for i := int(low) + 1; i <= int(high); i++ {
 			ticks = append(ticks, plot.Tick{Value: float64(i), Label: fmt.Sprint(i)})
 		}
 		return ticks
 	})
 	p.Legend.Top = true
+	p.X.Padding, p.X.Min, p.X.Max = 0, 0.5, float64(len(t.its(t.Means[0].Way)))+0.5
 	p.Add(plotter.NewGrid())
 	for i, way := range names() {
 		var points plotter.XYs
@@ -89,6 +91,7 @@ func drawLatency(t table, file string) error {
 		p.Add(line, dots)
 		p.Legend.Add(title(way), line, dots)
 	}
+	p.Y.Max *= 1.3 // room for the legend
 	return save(p, file)
 }
 
@@ -101,7 +104,7 @@ func drawRequest(t table, file string) error {
 	p := plot.New()
 	p.Title.Text = "A cold request, on average (" + circumstances(t) + ")"
 	p.Y.Label.Text = "seconds"
-	p.Legend.Top, p.Legend.Left = true, false
+	p.Legend.Top = true
 	var shown []string
 	parts := [3]plotter.Values{}
 	for _, way := range names() {
@@ -130,18 +133,27 @@ func drawRequest(t table, file string) error {
 		below = bars
 	}
 	p.NominalX(shown...)
-	p.Y.Max *= 1.25 // room for the legend
+	p.X.Min, p.X.Max = -0.5, float64(len(shown))-0.5
+	p.Y.Max *= 1.3 // room for the legend
 	return save(p, file)
 }
 
 // circumstances say what was measured how.
 func circumstances(t table) string {
-	rate, images := t.Rate, "no image on the node"
-	if rate == "none" {
-		rate = "no limit"
-	}
+	rate, images := speed(t.Rate), "no image on the node"
 	if t.Kept {
 		images = "image without the model on the node"
 	}
 	return t.Platform + ", " + rate + ", " + images
+}
+
+// speed is a rate of tc as people write it.
+func speed(rate string) string {
+	if n, ok := strings.CutSuffix(rate, "gbit"); ok {
+		return n + " Gbit/s"
+	}
+	if rate == "none" {
+		return "no limit"
+	}
+	return rate
 }

@@ -17,7 +17,7 @@ func (w *writer) line(format string, args ...any) {
 func page(r results) string {
 	var w writer
 	s := r.Details.Settings
-	w.line("%d rounds of %d calls, a model of %d MB, a wire of %s. %s.", s.Rounds, s.Calls, mega(s.Model.Bytes), s.Rate, r.Details.Machine)
+	w.line("%d rounds of %d calls, a model of %d MB, a wire of %s. %s.", s.Rounds, s.Calls, mega(s.Model.Bytes), speed(s.Rate), r.Details.Machine)
 	w.figures(r)
 	for _, t := range r.Details.Tables {
 		w.table(t)
@@ -67,7 +67,7 @@ func (w *writer) means(way, which string, r, baked row) {
 
 // less is the reduction in per cent.
 func less(now, before float64) string {
-	if before == 0 {
+	if before == 0 || now == before {
 		return ""
 	}
 	return fmt.Sprintf("%+.0f %%", (now/before-1)*100)

@@ -4,12 +4,8 @@ package coldstart
 
 import (
 	"fmt"
-	"strings"
 	"testing"
 	"time"
-
-	meta "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/kubernetes"
 
 	"github.com/sdp-csi/sdp-csi/tests/cluster"
 )
@@ -45,13 +41,12 @@ func claims(t *testing.T, functions ...function) {
 // knative is a Knative Serving that hack/knative installed: requests go to its
 // activator with the revision's headers, as its ingress would send them.
 type knative struct {
-	api       *kubernetes.Clientset
 	activator string
 	revisions map[string]string
 }
 
 func newKnative(s *stand) *knative {
-	return &knative{api: s.api, activator: s.activator, revisions: map[string]string{}}
+	return &knative{activator: s.activator, revisions: map[string]string{}}
 }
 
 func (*knative) name() string { return "Knative" }
@@ -88,26 +83,13 @@ func (k *knative) request(t *testing.T, f function) (time.Time, answer, error) {
 	return begin, a, err
 }
 
-// idle waits for Knative to scale to zero. A pod that it has told to end would
-// drain for half a minute more; that is cut short.
-func (k *knative) idle(t *testing.T, functions ...function) {
+// idle waits for Knative to scale to zero, without the half minute for which a
+// pod that ends would wait for late requests.
+func (*knative) idle(t *testing.T, functions ...function) {
 	t.Helper()
-	names := make([]string, len(functions))
-	for i, f := range functions {
-		names[i] = f.name
+	for _, f := range functions {
+		if out, err := cluster.Run(t.Context(), "", cluster.Path(t, "hack/knative/idle"), tenant, f.name); err != nil {
+			t.Fatal(out, err)
+		}
 	}
-	selector := "serving.knative.dev/service in (" + strings.Join(names, ",") + ")"
-	api, soon := k.api.CoreV1().Pods(tenant), int64(1)
-	cluster.Eventually(t, "scaling to zero", func() error {
-		pods, err := api.List(t.Context(), meta.ListOptions{LabelSelector: selector})
-		if err != nil || len(pods.Items) == 0 {
-			return err
-		}
-		for _, pod := range pods.Items {
-			if pod.DeletionTimestamp != nil && *pod.DeletionGracePeriodSeconds > soon {
-				_ = api.Delete(t.Context(), pod.Name, meta.DeleteOptions{GracePeriodSeconds: &soon})
-			}
-		}
-		return fmt.Errorf("%w: there are %d pods", cluster.ErrNotYet, len(pods.Items))
-	})
 }

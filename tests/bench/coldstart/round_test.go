@@ -60,11 +60,11 @@ func (s *stand) protocol(t *testing.T, table table, p platform, rounds int) {
 		for i := range functions {
 			// In turns, so that none is always the first of a round.
 			f := functions[(i+round)%len(functions)]
-			p.idle(t, functions...)
 			s.chill(t, p, table.Kept, then, f)
 			before := s.disk(t)
 			table.Calls = append(table.Calls, s.round(t, p, f, round+1)...)
 			table.Disk[f.way.name] = s.disk(t) - before
+			p.idle(t, f)
 		}
 	}
 	table.Means = means(table.Calls)
