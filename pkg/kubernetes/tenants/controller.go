@@ -116,16 +116,18 @@ func (c *Controller) Run(ctx context.Context) error {
 // so that they do not wait for his answer.
 const goodbye = 10 * time.Second
 
-// await waits for the end of leading, if it has begun.
-func await(begun <-chan struct{}, ended <-chan error) {
+// await waits for the end of leading, if it has begun, and returns how it ended.
+func await(begun <-chan struct{}, ended <-chan error) error {
 	select {
 	case <-begun:
 	default:
-		return
+		return nil
 	}
 	select {
-	case <-ended:
+	case err := <-ended:
+		return err
 	case <-time.After(goodbye):
+		return nil
 	}
 }
 
@@ -147,12 +149,12 @@ func (c *Controller) run(ctx context.Context, elector *leaderelection.LeaderElec
 		}
 		return err
 	case <-done:
-		await(begun, ended)
 	}
+	err := await(begun, ended)
 	if ctx.Err() != nil {
 		return nil
 	}
-	return errLost
+	return errors.Join(errLost, err)
 }
 
 // Healthy says whether this replica leads or waits to. It is not healthy when
