@@ -20,20 +20,26 @@ registry sizes DIR NAME TAG... what images in the storage DIR weigh, as JSON
 Servers stay in the foreground, print the address they listen on (port 0 is any
 free one) as their first line, and end with SIGTERM.`
 
+// errUsage is returned when the arguments say nothing that can be done.
+var errUsage = errors.New("no such command, or too few arguments")
+
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if err := run(ctx, os.Args[1:]); err != nil {
 		fmt.Fprintln(os.Stderr, "registry:", err)
+		if errors.Is(err, errUsage) {
+			fmt.Fprintln(os.Stderr, usage)
+		}
 		os.Exit(1)
 	}
 }
 
 func run(ctx context.Context, args []string) error {
 	if len(args) < 3 {
-		return errors.New("too few arguments\n" + usage)
+		return errUsage
 	}
-	switch command := args[0]; command {
+	switch args[0] {
 	case "fill":
 		return serve(ctx, args[1], newImages(ctx, args[2], false))
 	case "images":
@@ -43,7 +49,7 @@ func run(ctx context.Context, args []string) error {
 	case "sizes":
 		return printSizes(ctx, os.Stdout, args[1], args[2], args[3:])
 	default:
-		return fmt.Errorf("there is no command %.32q\n%s", command, usage)
+		return fmt.Errorf("%.32q: %w", args[0], errUsage)
 	}
 }
 
