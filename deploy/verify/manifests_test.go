@@ -110,8 +110,22 @@ func TestComponents(t *testing.T) {
 	}
 }
 
-// with renders the base with components, from a directory beside it.
+// TestOrder: the component metrics has patches for what mounter brings, so it
+// must not come before it, where it would leave that out without a word.
+func TestOrder(t *testing.T) {
+	if _, err := Kustomize(combination(t, "metrics", "mounter")); err == nil {
+		t.Error("metrics may be listed before mounter")
+	}
+}
+
+// with renders the base with components.
 func with(t *testing.T, components ...string) []Object {
+	t.Helper()
+	return render(t, combination(t, components...))
+}
+
+// combination is a directory of the base with components, beside them.
+func combination(t *testing.T, components ...string) string {
 	t.Helper()
 	dir := scratch(t, manifests)
 	text := "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nresources: [../base]\n"
@@ -119,7 +133,7 @@ func with(t *testing.T, components ...string) []Object {
 		text += "components: [../components/" + strings.Join(components, ", ../components/") + "]\n"
 	}
 	write(t, dir, "kustomization.yaml", text)
-	return render(t, dir)
+	return dir
 }
 
 // scratch makes a directory inside another: a kustomization reaches what is
