@@ -50,7 +50,7 @@ func newNodeStatusCommand(a *app) *cobra.Command {
 
 // sharedAnswer is a golden of a node as sdpctl shows it.
 type sharedAnswer struct {
-	Golden   string   `json:"golden"` // tenant/image
+	Golden   string   `json:"golden"` // tenant/name:version
 	Pool     string   `json:"pool"`
 	ImageID  string   `json:"imageID"`
 	Device   string   `json:"device"` // cephfs where it is a mount of that
@@ -94,7 +94,7 @@ func surveyImages(ctx context.Context, host *mount.Host, stateDir string) ([]sha
 	answers := []sharedAnswer{}
 	for _, g := range all {
 		answers = append(answers, sharedAnswer{
-			Golden: filepath.Join(g.Namespace, g.Image), Pool: g.Pool, ImageID: g.ImageID, Device: g.Device.Path, Path: g.Path,
+			Golden: goldenOf(g.Namespace, g.Image), Pool: g.Pool, ImageID: g.ImageID, Device: g.Device.Path, Path: g.Path,
 			Sharers: g.Sharers, Lingers: len(g.Sharers) == 0, ReadOnly: g.ReadOnly, Cached: cached(ctx, host, g.Path),
 		})
 	}
@@ -107,13 +107,24 @@ func surveyFiles(ctx context.Context, host *mount.Host, stateDir string) (answer
 	all, err := cephfs.NewStager(nil, m, host, nil).Share(sharing.Options{StateDir: stateDir}).Shared(ctx)
 	for _, g := range all {
 		// <tenant>.<subvolume> is the last part; a tenant's name has no dot.
-		name := strings.Replace(filepath.Base(g.Root), ".", "/", 1)
+		tenant, image, _ := strings.Cut(filepath.Base(g.Root), ".")
 		answers = append(answers, sharedAnswer{
-			Golden: name, Device: string(volume.CephFS), Path: g.Path, Sharers: g.Sharers, Lingers: len(g.Sharers) == 0,
+			Golden: goldenOf(tenant, image), Device: string(volume.CephFS), Path: g.Path, Sharers: g.Sharers, Lingers: len(g.Sharers) == 0,
 			ReadOnly: true, Cached: cached(ctx, host, filepath.Join(g.Path, ".snap", volume.SealedSnapshot)),
 		})
 	}
 	return answers, err
+}
+
+// goldenOf names the golden that an image of a tenant is, as volume.GoldenRef
+// does. A golden's own name has no dot.
+func goldenOf(tenant, image string) string {
+	ref := volume.GoldenRef{Tenant: tenant}
+	ref.Name, ref.Version, _ = strings.Cut(strings.TrimPrefix(image, "golden."), ".")
+	if ref.Image() != image {
+		return tenant + "/" + image
+	}
+	return ref.String()
 }
 
 // cached is how much of a directory is in the page cache. An older kernel does

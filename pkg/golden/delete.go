@@ -104,9 +104,9 @@ func (l *Library) refuseInUse(ctx context.Context, at tenant.Place, ref volume.G
 	}
 	ref.Tenant = at.Tenant()
 	if l.backend == volume.CephFS {
-		return fmt.Errorf("golden %s is needed by %d volumes: delete those first, `sdpctl volume list --golden %[1]s` shows them: %[3]w", ref, count, volume.ErrInUse)
+		return fmt.Errorf("golden %s is needed by %d volumes: delete those first, `sdpctl volume list --golden %[1]s` shows those whose copy has ended: %[3]w", ref, count, volume.ErrInUse)
 	}
-	return fmt.Errorf("golden %s has %d clones: delete those volumes first, `rbd children --all %s/%s/%s@%s` and `sdpctl volume list --golden %[1]s` show them: %[7]w",
+	return fmt.Errorf("golden %s has %d clones: delete those volumes first, `sdpctl volume list --golden %[1]s` shows them, and `rbd children --all %[3]s/%[4]s/%[5]s@%[6]s` also what is kept of deleted ones (del.…) until their last snapshot or copy goes: %[7]w",
 		ref, count, at.Pool(), at.Namespace(), ref.Image(), volume.SealedSnapshot, volume.ErrInUse)
 }
 
