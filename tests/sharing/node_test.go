@@ -94,7 +94,7 @@ func (r *rig) showsStatus(sharers int) {
 		Sharers []string
 	}
 	r.must(json.Unmarshal(out, &all))
-	if len(all) != 1 || len(all[0].Sharers) != sharers || all[0].Golden != r.public+"/golden.model.v1" || all[0].Device == "" {
+	if len(all) != 1 || len(all[0].Sharers) != sharers || all[0].Golden != r.public+"/model:v1" || all[0].Device == "" {
 		r.t.Errorf("sdpctl node status says %s", out)
 	}
 }
