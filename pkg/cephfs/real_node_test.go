@@ -225,6 +225,7 @@ func TestRealShare(t *testing.T) {
 	if rows, ids := n.mounts(), n.processes(); len(rows) != len(names)+1 || len(ids) != 1 {
 		t.Fatalf("%d mounts, processes %v", len(rows), ids)
 	}
+	n.prefetches()
 	for _, name := range names {
 		n.reads(filepath.Join(n.path(name), "sub/labels"), "cat\ndog\n")
 		n.must(n.fresh().Shown(t.Context(), n.acme, n.id(name), n.path(name)))
@@ -251,6 +252,27 @@ func TestRealShare(t *testing.T) {
 	}
 	n.nothing()
 	n.remove(ref, names...)
+}
+
+// prefetches reads the one golden of the node ahead: all of it is in the page
+// cache then, and nothing but what was prepared by the mounter is needed for it.
+func (n *node) prefetches() {
+	n.t.Helper()
+	goldens, err := filepath.Glob(filepath.Join(n.state(), "golden-fs/*"))
+	n.must(err)
+	models, err := filepath.Glob(filepath.Join(goldens[0], ".snap/sealed/*/model"))
+	n.must(err)
+	if len(goldens) != 1 || len(models) != 1 {
+		n.t.Fatalf("the node has the goldens %v with the models %v", goldens, models)
+	}
+	info, err := os.Stat(models[0])
+	n.must(err)
+	n.must(n.host.Prefetch(n.t.Context(), filepath.Dir(models[0]), true, func(int64) {}))
+	cached, err := n.host.Cached(n.t.Context(), filepath.Dir(models[0]))
+	n.must(err)
+	if cached < info.Size() {
+		n.t.Errorf("%d bytes of %d are in the page cache", cached, info.Size())
+	}
 }
 
 // TestRealWrite stages a writable volume at two places at once, for writing and

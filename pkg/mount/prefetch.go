@@ -100,8 +100,12 @@ func readPiece(path string, at, length int64) (int64, error) {
 		return 0, err
 	}
 	defer f.Close()
-	if err := unix.Fadvise(int(f.Fd()), at, length, unix.FADV_WILLNEED); err != nil {
-		return 0, err
+	// One call is not enough: the kernel takes no more of it than the file
+	// system's read-ahead.
+	for part := at; part < at+length; part += prefetchStep {
+		if err := unix.Fadvise(int(f.Fd()), part, min(prefetchStep, at+length-part), unix.FADV_WILLNEED); err != nil {
+			return 0, err
+		}
 	}
 	probe := make([]byte, 1)
 	for end := at + min(prefetchStep, length); ; end = min(end+prefetchStep, at+length) {

@@ -123,6 +123,8 @@ func tellsCephFUSE(stateDir string, arguments []string) bool {
 		"mon-host": isMonitors, "id": isName, "client_fs": isName, "client_mountpoint": isClean, "client_mount_timeout": isNumber,
 		"client_die_on_failed_remount": is("false"), "client_die_on_failed_dentry_invalidate": is("false"),
 		"log-file": isEmpty, "admin-socket": isEmpty, "run-dir": isEmpty, "daemonize": is("false"),
+		"client_readahead_min": isNumber, "client_readahead_max_periods": isNumber, "client_oc_size": isNumber,
+		"debug_client": is("0"), "debug_objectcacher": is("0"), "debug_objecter": is("0"), "debug_ms": is("0"),
 	}
 	options, how, ok := parted(arguments)
 	if !ok || !isPlace(stateDir, how[2]) || how[0] != "-o" || !isMountOptions(how[1]) {

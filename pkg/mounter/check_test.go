@@ -60,7 +60,7 @@ func cephFUSEWords(place string) []string {
 	return []string{
 		"--conf=/dev/null", "--mon-host=[v2:192.0.2.1:3300]", "--id=sdp.acme", "--keyfile=" + KeyPath, "--client_fs=cephfs",
 		"--client_mountpoint=/volumes/acme/x", "--log-file=", "--admin-socket=", "--client_mount_timeout=30", "--no-mon-config",
-		"--daemonize=false", "-o", "fsname=sdp-cephfs@f.cephfs=/volumes/acme/x,nodev,nosuid", place,
+		"--daemonize=false", "--client_oc_size=100663296", "--client_readahead_min=8388608", "--debug_client=0", "-o", "fsname=sdp-cephfs@f.cephfs=/volumes/acme/x,nodev,nosuid", place,
 	}
 }
 

@@ -145,6 +145,7 @@ func (f *Mounter) serve(ctx context.Context, t cephfs.Target, place string, c vo
 	if err := f.start(ctx, t, place, c); err != nil {
 		return volume.Undone(fmt.Errorf("mount %s as %s: %w", t.Root, c.User, err), f.giveUp(ctx, place))
 	}
+	f.readAhead(ctx, place)
 	return nil
 }
 
@@ -255,12 +256,12 @@ func arguments(t cephfs.Target, place, user string) []string {
 	}
 	// No files of its own but the log of the mounter: ceph-fuse ends where it
 	// cannot make its run-dir, and a container's root may be read-only.
-	return []string{
+	return append([]string{
 		"--conf=" + os.DevNull, "--no-mon-config", "--mon-host=[v2:" + strings.Join(t.Monitors, "],[v2:") + "]", "--id=" + user,
 		"--keyfile=" + mounter.KeyPath, "--client_fs=" + t.FileSystem, "--client_mountpoint=" + t.Root,
 		"--client_mount_timeout=30", "--client_die_on_failed_remount=false", "--client_die_on_failed_dentry_invalidate=false",
-		"--log-file=", "--admin-socket=", "--run-dir=", "--daemonize=false", "-o", options, place,
-	}
+		"--log-file=", "--admin-socket=", "--run-dir=", "--daemonize=false",
+	}, append(speed(t.ReadOnly), "-o", options, place)...)
 }
 
 // readOnly is the last option of a mount that nobody writes through.
