@@ -267,12 +267,13 @@ func (n *node) prefetches() {
 	}
 	info, err := os.Stat(models[0])
 	n.must(err)
-	n.must(n.host.Prefetch(n.t.Context(), filepath.Dir(models[0]), true, func(int64) {}))
-	cached, err := n.host.Cached(n.t.Context(), filepath.Dir(models[0]))
-	n.must(err)
-	if cached < info.Size() {
-		n.t.Errorf("%d bytes of %d are in the page cache", cached, info.Size())
-	}
+	// A kernel that is short of memory skips some.
+	wait(n.t, "the model is in the page cache", func() bool {
+		n.must(n.host.Prefetch(n.t.Context(), filepath.Dir(models[0]), true, func(int64) {}))
+		cached, err := n.host.Cached(n.t.Context(), filepath.Dir(models[0]))
+		n.must(err)
+		return cached >= info.Size()
+	})
 }
 
 // TestRealWrite stages a writable volume at two places at once, for writing and
