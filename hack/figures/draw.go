@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"image/color"
 	"path/filepath"
@@ -31,17 +32,13 @@ func palette() []color.Color {
 // drawAll draws what was measured: the latency of each call as the paper's
 // figure 5 has it, and what cold requests consist of as its figure 6 has it.
 func drawAll(r results, dir string) error {
-	if t, ok := r.named("cold"); ok {
-		if err := drawLatency(t, filepath.Join(dir, "coldstart-latency")); err != nil {
-			return err
-		}
-	}
-	for _, name := range []string{"cold", "kept", "bare", "unshaped"} {
+	for _, name := range []string{"kept", "cold"} {
 		t, ok := r.named(name)
 		if !ok {
 			continue
 		}
-		if err := drawRequest(t, filepath.Join(dir, "coldstart-request-"+name)); err != nil {
+		err := errors.Join(drawLatency(t, filepath.Join(dir, "coldstart-latency-"+name)), drawRequest(t, filepath.Join(dir, "coldstart-request-"+name)))
+		if err != nil {
 			return err
 		}
 	}

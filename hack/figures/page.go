@@ -21,10 +21,10 @@ func page(r results) string {
 	w.figures(r)
 	for _, t := range r.Details.Tables {
 		w.table(t)
-	}
-	if t, ok := r.named("cold"); ok {
-		w.calls(t)
-		w.line("\n![Latency of each call](plots/coldstart-latency.svg)\n![A cold request's parts](plots/coldstart-request-cold.svg)")
+		if t.Name == "kept" || t.Name == "cold" {
+			w.calls(t)
+			w.line("\n![Latency of each call](plots/coldstart-latency-%[1]s.svg)\n![What a cold request consists of](plots/coldstart-request-%[1]s.svg)", t.Name)
+		}
 	}
 	w.warm(r.Details.Warm)
 	w.scaling(r.Details.Scaling, s)
@@ -144,8 +144,8 @@ func (w *writer) scaling(crowds []crowd, s settings) {
 
 // bytes is what each way moves and keeps.
 func (w *writer) bytes(r results) {
-	w.line("\n### bytes of each way\n\n| way | one model where it is kept | over the network, a cold round | on the node's disk while one function runs |\n|---|---|---|---|")
-	t, _ := r.named("cold")
+	w.line("\n### bytes of each way\n\n| way | one model where it is kept | over the network, a round of «kept» | more on the node's disk while one function runs |\n|---|---|---|---|")
+	t, _ := r.named("kept")
 	for _, way := range names() {
 		m, _ := t.of(way)
 		for _, s := range r.Details.Stored {

@@ -17,8 +17,8 @@ func TestColdStart(t *testing.T) {
 		name string
 		test func(*stand, *testing.T)
 	}{
-		{"cold", (*stand).cold},
 		{"kept", (*stand).kept},
+		{"cold", (*stand).cold},
 		{"bare", (*stand).bare},
 		{"warm", (*stand).warm},
 		{"scaling", (*stand).scaling},

@@ -25,23 +25,23 @@ type table struct {
 	Disk map[string]int64 `json:"nodeBytes"`
 }
 
-// cold: the paper's protocol, all of the image and of the model gone.
+// kept: the paper's protocol on a node that has run functions of this runtime:
+// the model is gone, and so is the layer of the image that has it.
+func (s *stand) kept(t *testing.T) {
+	s.protocol(t, table{Name: "kept", Rate: s.settings.Rate, Kept: true}, newKnative(s), s.settings.Rounds)
+}
+
+// cold: the same with all of every image gone.
 func (s *stand) cold(t *testing.T) {
 	s.protocol(t, table{Name: "cold", Rate: s.settings.Rate}, newKnative(s), s.settings.Rounds)
 }
 
-// kept: the same on a node that has run functions of this runtime: the image
-// without a model is there.
-func (s *stand) kept(t *testing.T) {
-	s.protocol(t, table{Name: "kept", Rate: s.settings.Rate, Kept: true}, newKnative(s), max(1, s.settings.Rounds-1))
-}
-
-// bare: the same without a platform.
+// bare: as cold, without a platform.
 func (s *stand) bare(t *testing.T) {
 	s.protocol(t, table{Name: "bare", Rate: s.settings.Rate}, newPods(s), 1)
 }
 
-// unshaped: the same with as fast a wire as this machine makes.
+// unshaped: as cold, with as fast a wire as this machine makes.
 func (s *stand) unshaped(t *testing.T) {
 	s.wire(t, "unshape")
 	t.Cleanup(func() { s.wire(t, "shape", s.settings.Rate) })

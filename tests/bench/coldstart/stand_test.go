@@ -3,6 +3,7 @@
 package coldstart
 
 import (
+	"context"
 	"os"
 	"strconv"
 	"strings"
@@ -90,14 +91,15 @@ func (s *stand) seed(t *testing.T) {
 	s.WaitForKeys(t, tenant, goldens...)
 }
 
-// wire runs hack/kube/wire.
-func (s *stand) wire(t testing.TB, args ...string) string {
+// wire runs hack/kube/wire. It does without the test's context, which has ended
+// when a test cleans up.
+func (s *stand) wire(t testing.TB, args ...string) {
 	t.Helper()
-	out, err := cluster.Run(t.Context(), "", cluster.Path(t, "hack/kube/wire"), append([]string{s.settings.kubernetes}, args...)...)
-	if err != nil {
+	ctx, cancel := context.WithTimeout(context.Background(), cluster.Patience)
+	defer cancel()
+	if _, err := cluster.Run(ctx, "", cluster.Path(t, "hack/kube/wire"), append([]string{s.settings.kubernetes}, args...)...); err != nil {
 		t.Fatal(err)
 	}
-	return strings.TrimSpace(out)
 }
 
 // received is how many bytes the wire has brought to the node so far.
