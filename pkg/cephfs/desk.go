@@ -50,13 +50,14 @@ func NewDesk(m WriterMaker, policy func() *tenant.Policy, revoked func(context.C
 }
 
 // Serve serves a request of a cluster. Done before is success. What it refuses
-// wraps volume.ErrDenied: no controller asks for it but one that is late, or is
-// not ours. Who asked is another process, so the answer is logged here as well.
+// wraps volume.ErrDenied and nothing that passes (volume.IsOpen): no controller
+// asks for it but one that is late, or is not ours. Who asked is another process,
+// so the answer is logged here as well.
 func (d *Desk) Serve(ctx context.Context, cluster string, r WriterRequest) error {
 	err := d.serve(ctx, cluster, r)
 	log := klog.FromContext(ctx).WithValues("tenant", fmt.Sprintf("%.64s", r.Tenant), "subvolume", fmt.Sprintf("%.96s", r.Subvolume), "remove", r.Remove)
 	switch {
-	case errors.Is(err, volume.ErrDenied):
+	case isRefusal(err):
 		log.Error(err, "a request for a volume's user was refused")
 	case err != nil:
 		log.Error(err, "a request for a volume's user could not be served")
@@ -143,16 +144,16 @@ func (d *Desk) add(ctx context.Context, id volume.ID, r WriterRequest) error {
 		err = d.admit(ctx, at, id, r)
 	}
 	if err == nil {
-		err = d.maker.AddWriter(ctx, at, r.Subvolume, r.Directory)
+		err = ofKey(d.maker.AddWriter(ctx, at, r.Subvolume, r.Directory))
 	}
 	if err != nil {
 		return err
 	}
 	late := d.admit(ctx, at, id, r)
-	if !errors.Is(late, volume.ErrDenied) {
+	if !isRefusal(late) {
 		return late
 	}
-	if err := d.maker.RemoveWriter(context.WithoutCancel(ctx), at, r.Subvolume); err != nil {
+	if err := ofKey(d.maker.RemoveWriter(context.WithoutCancel(ctx), at, r.Subvolume)); err != nil {
 		return err
 	}
 	return late
@@ -170,9 +171,9 @@ func (d *Desk) admit(ctx context.Context, at tenant.Place, id volume.ID, r Write
 	}
 	out, err := d.revoked(ctx, at)
 	if err == nil && out {
-		err = fmt.Errorf("tenant %s was revoked: `sdpctl tenant create %s` lets it in again: %w", at.Tenant(), at.Tenant(), volume.ErrDenied)
+		return fmt.Errorf("tenant %s was revoked: `sdpctl tenant create %s` lets it in again: %w", at.Tenant(), at.Tenant(), volume.ErrDenied)
 	}
-	return err
+	return ofKey(err)
 }
 
 // has says whether the volume has the subvolume and is not being deleted.
@@ -182,7 +183,7 @@ func (d *Desk) has(ctx context.Context, at tenant.Place, id volume.ID, r WriterR
 	if errors.Is(err, volume.ErrNotFound) {
 		return false, nil
 	}
-	return err == nil && rec.Subvolume == r.Subvolume && rec.State != record.Deleting, err
+	return err == nil && rec.Subvolume == r.Subvolume && rec.State != record.Deleting, ofKey(err)
 }
 
 // remove removes a writer, unless a volume has the subvolume and is not being
@@ -199,5 +200,20 @@ func (d *Desk) remove(ctx context.Context, id volume.ID, r WriterRequest) error 
 	if err != nil {
 		return err
 	}
-	return d.maker.RemoveWriter(ctx, at, r.Subvolume)
+	return ofKey(d.maker.RemoveWriter(ctx, at, r.Subvolume))
+}
+
+// ofKey is what Ceph answered to this process. That it refuses the key of this
+// process says nothing of the request, and passes: a controller must not undo a
+// volume for it.
+func ofKey(err error) error {
+	if errors.Is(err, volume.ErrDenied) {
+		return fmt.Errorf("%w: %w", err, volume.ErrUnavailable)
+	}
+	return err
+}
+
+// isRefusal says that it is no use to ask again.
+func isRefusal(err error) bool {
+	return errors.Is(err, volume.ErrDenied) && !volume.IsOpen(err)
 }

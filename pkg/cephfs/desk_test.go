@@ -3,6 +3,7 @@ package cephfs_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -19,6 +20,8 @@ import (
 type counter struct {
 	*world
 	desk      *cephfs.Desk
+	maker     *maker
+	looks     error                // for a tenant's revocation
 	request   cephfs.WriterRequest // for that writer
 	revoked   bool
 	subvolume string
@@ -26,12 +29,45 @@ type counter struct {
 
 func newCounter(t *testing.T) *counter {
 	c := &counter{world: newWorld(t)}
-	c.desk = cephfs.NewDesk(c.files, func() *tenant.Policy { return c.policy },
-		func(context.Context, tenant.Place) (bool, error) { return c.revoked, nil })
+	c.maker = &maker{WriterMaker: c.files}
+	c.desk = cephfs.NewDesk(c.maker, func() *tenant.Policy { return c.policy },
+		func(context.Context, tenant.Place) (bool, error) { return c.revoked, c.looks })
 	c.subvolume = "vol." + c.id("v").Hash + "." + strings.Repeat("A", 26)
 	c.request = cephfs.WriterRequest{Tenant: "acme", Subvolume: c.subvolume, Directory: "7e95edeb-da36-4aca-86d7-86e265dd026e"}
 	c.note("creating")
 	return c
+}
+
+// maker is Ceph, which refuses what it has an error for.
+type maker struct {
+	cephfs.WriterMaker
+	read, add, remove error
+	added             func()
+}
+
+func (m *maker) ReadRecord(ctx context.Context, at tenant.Place, name string) ([]byte, error) {
+	if m.read != nil {
+		return nil, m.read
+	}
+	return m.WriterMaker.ReadRecord(ctx, at, name)
+}
+
+func (m *maker) AddWriter(ctx context.Context, at tenant.Place, name, directory string) error {
+	if m.add != nil {
+		return m.add
+	}
+	err := m.WriterMaker.AddWriter(ctx, at, name, directory)
+	if m.added != nil {
+		m.added()
+	}
+	return err
+}
+
+func (m *maker) RemoveWriter(ctx context.Context, at tenant.Place, name string) error {
+	if m.remove != nil {
+		return m.remove
+	}
+	return m.WriterMaker.RemoveWriter(ctx, at, name)
 }
 
 // note leaves the volume's record in a state.
@@ -110,6 +146,28 @@ func TestDeskRefuses(t *testing.T) {
 			if after := c.files.Contents(c.at); !slices.Equal(before, after) {
 				t.Errorf("it changed\n%q\ninto\n%q", before, after)
 			}
+		})
+	}
+}
+
+// TestDeskIsRefusedItself: that Ceph refuses the desk's own key passes. The
+// controller asks again and undoes nothing, and what there was stays.
+func TestDeskIsRefusedItself(t *testing.T) {
+	denied := fmt.Errorf("ask Ceph: %w", volume.ErrDenied)
+	for name, when := range map[string]func(*counter){
+		"reading the record": func(c *counter) { c.maker.read = denied },
+		"making the user":    func(c *counter) { c.maker.add = denied },
+		"removing the user":  func(c *counter) { c.maker.remove = denied; c.note("deleting"); c.request.Remove = true },
+		"looking for a note": func(c *counter) { c.looks = denied },
+		"at the second look": func(c *counter) { c.maker.added = func() { c.looks = denied } },
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := newCounter(t)
+			when(c)
+			if err := c.serve(c.request); !errors.Is(err, volume.ErrUnavailable) || !volume.IsOpen(err) {
+				t.Errorf("it answers %v", err)
+			}
+			c.wantWriter(name == "at the second look")
 		})
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -97,6 +98,19 @@ func TestDesks(t *testing.T) {
 		all.broken <- struct{}{}
 		settle(time.Minute)
 		all.want(t, "files")
+
+		before := all.opened
+		r.decree("clusters:\n" + strings.ReplaceAll(withFiles, "pool: rbd", "pool: other"))
+		settle(time.Minute)
+		all.want(t, "files")
+		if all.opened == before {
+			t.Error("the desk of a cluster with another pool is the old one")
+		}
+		r.decree("clusters:\n" + withoutFiles)
+		settle(time.Minute)
+		all.want(t)
+		r.decree("clusters:\n" + withFiles)
+		settle(time.Minute)
 
 		stop()
 		all.want(t)

@@ -56,7 +56,7 @@ func (m *Metrics) synced(tenant string) {
 func (m *Metrics) Served(err error) {
 	result := "served"
 	switch {
-	case errors.Is(err, volume.ErrDenied):
+	case errors.Is(err, volume.ErrDenied) && !volume.IsOpen(err):
 		result = "refused"
 	case err != nil:
 		result = "failed"
